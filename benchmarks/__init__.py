@@ -1,0 +1,1 @@
+"""Throughput of one `stream` worker beside what one would write instead: see `benchmarks.throughput`."""

@@ -1,0 +1,122 @@
+"""One turn of this project: a live worker with its usual settings doing all of its job, watched from outside.
+
+Nothing inside the worker is asked to measure: the time comes from what Kafka says that the worker's
+group has committed, the lists from the output topic's end offsets, the writes from Redis's own counters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+from aiokafka.admin import AIOKafkaAdminClient
+from redis import Redis
+
+from benchmarks.contender import ContenderError, ending, start, stop
+from benchmarks.topics import Ends, Event, write
+from stream.runtime import topics
+from stream.runtime.settings import Settings
+
+SAMPLE_S = 0.1
+TURN_TIMEOUT_S = 600.0
+READY_TIMEOUT_S = 120.0
+INPUTS = (topics.EVENTS, topics.ITEM_UPDATES, topics.EXAMPLES)
+"""What a worker's group reads; its job is done when all three are committed to their ends."""
+LISTS = topics.OF_KIND["recs"]
+
+
+class WorkerTurn(msgspec.Struct, frozen=True):
+    """What one worker did in one turn."""
+
+    events: int
+    seconds: float
+    """From the first list published to the commit of the last record of every input topic."""
+    seconds_to_last_list: float
+    lists: int
+    """Messages in `recommendations`."""
+    shoppers_in_redis: int
+    """Shoppers that have a list in Redis."""
+    redis_writes: int
+    """SET commands that Redis carried out, lists and all other values."""
+    dead_letters: int
+
+    @property
+    def events_per_s(self) -> float:
+        """Rate of the turn."""
+        return self.events / self.seconds
+
+
+async def take_turn(
+    bootstrap: str, redis_url: str, namespace: str, partitions: int, events: Iterable[Event], folder: Path
+) -> WorkerTurn:
+    """Write `events` to a namespace of its own, then start a worker on it and watch until all is committed.
+
+    Empties the Redis server first: give it a private one.
+    """
+    given = {
+        "bootstrap": bootstrap,
+        "redis_url": redis_url,
+        "namespace": namespace,
+        "group": f"{namespace}stream",
+        "partitions": str(partitions),
+    }
+    settings = Settings.load(None, **given)
+    await topics.prepare(settings)
+    written = await write(bootstrap, settings.topic(topics.EVENTS), partitions, events)
+    with Redis.from_url(redis_url) as redis:
+        redis.flushall()
+        redis.config_resetstat()
+        log = folder / f"{namespace}log"
+        environment = {f"STREAM_{name.upper()}": value for name, value in given.items()}
+        process = start([sys.executable, "-m", "stream", "worker"], environment, log)
+        try:
+            watched = await _watch(settings, written, lambda: process.poll() is None, log)
+        finally:
+            await stop(process)
+        sets = redis.info("commandstats").get("cmdstat_set", {"calls": 0})["calls"]
+        served = sum(1 for _ in redis.scan_iter(f"{settings.prefix}:*:recs:*", count=10_000))
+    return msgspec.structs.replace(watched, redis_writes=sets, shoppers_in_redis=served)
+
+
+async def _watch(settings: Settings, events: int, alive: object, log: Path) -> WorkerTurn:
+    assert callable(alive)
+    clock = asyncio.get_running_loop().time
+    began, first, last_list, lists = clock(), 0.0, 0.0, 0
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    await admin.start()
+    try:
+        async with Ends(settings.bootstrap) as ends:
+            while True:
+                now = clock()
+                if not alive():
+                    raise ContenderError(f"stream: the worker stopped early: {ending(log)}")
+                if now - began > (TURN_TIMEOUT_S if first else READY_TIMEOUT_S):
+                    raise ContenderError(f"stream: the worker was not done in time: {ending(log)}")
+                found = await ends.count(settings.topic(LISTS), settings.partitions)
+                if found > lists:
+                    first, last_list, lists = first or now, now, found
+                if first and await _committed(admin, ends, settings):
+                    done = clock()
+                    break
+                await asyncio.sleep(SAMPLE_S)
+            dead = await ends.count(settings.topic(topics.DEAD_LETTERS), settings.partitions)
+            lists = await ends.count(settings.topic(LISTS), settings.partitions)
+    finally:
+        await admin.close()
+    return WorkerTurn(events, done - first, last_list - first, lists, 0, 0, dead)
+
+
+async def _committed(admin: AIOKafkaAdminClient, ends: Ends, settings: Settings) -> bool:
+    """Whether the group has committed all that its input topics hold."""
+    offsets = await admin.list_consumer_group_offsets(settings.group)
+    for name in INPUTS:
+        topic = settings.topic(name)
+        # One partition of `examples`: the learner's topic is never split.
+        partitions = 1 if name == topics.EXAMPLES else settings.partitions
+        reached = sum(max(at.offset, 0) for tp, at in offsets.items() if tp.topic == topic)
+        if reached < await ends.count(topic, partitions):
+            return False
+    return True

@@ -1,0 +1,43 @@
+"""All commands by name, and what happens to their errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from stream.cli import evaluate, replay
+from stream.cli.output import complain
+from stream.errors import StreamError
+
+EXIT_REFUSED, EXIT_INTERRUPTED = 2, 130
+"""It cannot be done as asked; and what shells report for a process that Ctrl-C ended."""
+
+
+class Commands(TyperGroup):
+    """Turns errors that are meant for users into one sentence and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except StreamError as error:
+            complain(str(error))
+            raise typer.Exit(EXIT_REFUSED) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+app = typer.Typer(
+    name="stream",
+    cls=Commands,
+    help="Shopper events in, recommendations and prices out.",
+    no_args_is_help=True,
+    add_completion=False,
+    # Plain help: the same text in a terminal, a pipe and docs/cli.md.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+app.command("replay", epilog=replay.EXAMPLE)(replay.replay)
+app.add_typer(evaluate.app, name="evaluate")

@@ -1,0 +1,52 @@
+"""What the core wants to be written: values, never acts. The shell carries them out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from stream.events.records import Record, Refused
+
+
+class Values(NamedTuple):
+    """Absolute, versioned JSON values of one kind, for Redis and for the output topic of that kind.
+
+    `ids[k]` is the entity's id (UTF-8) and `values[k]` its JSON object, which always begins with
+    ``{"version":"<VERSION_CHARS characters>"`` so that a guard can compare versions as text.
+    `topic` and `redis` say where they go.
+    """
+
+    kind: str
+    ids: list[bytes]
+    values: list[bytes]
+    topic: bool = True
+    redis: bool = True
+
+
+class Message(NamedTuple):
+    """One message for a topic of our own (`item-updates`, `examples`, `aggregates`, `models`)."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    partition: int | None = None
+
+
+@dataclass(slots=True)
+class Effects:
+    """All that one batch wants to be written. Nothing of the batch is acknowledged before it is."""
+
+    values: list[Values] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    rekeyed: list[tuple[bytes, Record]] = field(default_factory=list)
+    """Records whose key was missing or not the shopper: (right key, record), written again."""
+
+
+VERSION_PREFIX = b'{"version":"'
+VERSION_CHARS = 13 + 1 + 16
+
+
+def version(lineage_ms: int, offset: int) -> bytes:
+    """Fixed-width version `lineage-offset` (30 characters): compares as text as it does as numbers."""
+    return b"%013d-%016d" % (lineage_ms, offset)

@@ -1,0 +1,216 @@
+"""Start here: the whole path of a batch on one page.
+
+::
+
+    events ──▶ shoppers() ──▶ item-updates ──▶ items() ──▶ tick()
+                │  │                                        │  └─▶ similar, together, trending, price
+                │  └─▶ examples ─▶ Learner ─▶ models        └─▶ aggregates
+                └─▶ recs                       │                     │
+                      ▲────────── control() ◀──┴─────────────────────┘  and the catalogue
+
+The engine is synchronous and deterministic: records in, `Effects` out. It has no clock, does no I/O
+and knows nothing of Kafka: time comes with the records or as `now_ms`. The shell (`stream.runtime`)
+reads the topics, calls these methods and carries the effects out; `stream.pipeline` does the same in
+one process for replays, evaluations and tests.
+
+State lies in units: one per partition of `events` (`ShopperUnit`), one per partition of
+`item-updates` (`ItemUnit`). A unit is a function of its own log alone, so it can be opened anywhere,
+fed its log again, and be what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from stream.effects import Effects, Message
+from stream.errors import StreamError
+from stream.events.decode import TimeBounds
+from stream.events.records import Record
+from stream.items.catalogue import Catalogue
+from stream.items.publish import Publisher
+from stream.items.sweep import sweep
+from stream.items.table import ItemTable
+from stream.items.unit import ItemUnit
+from stream.learn.model import Snapshot, scorer, unpack_snapshot
+from stream.metrics import Metrics
+from stream.pricing import PricingConfig
+from stream.pricing.desk import PriceDesk
+from stream.recommend.candidates import new_scratch
+from stream.recommend.popular import Popular
+from stream.recommend.rank import new_ranking, no_scorer
+from stream.shoppers.advance import ACCEPTED, CROWDED, DUPLICATES, EMPTY, SESSIONS, Ranker
+from stream.shoppers.unit import ShopperUnit
+
+U = TypeVar("U")
+
+SAMPLE_FLOOR = 0.01
+"""Share of lists that are labelled in the long run: five examples a list at 33 µs in
+River are 1.7 µs an event."""
+
+SAMPLE_START = 2_000
+"""Lists that are labelled, all of them, while little is known; after that ever fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Sizes and rules of one engine. `max_shoppers` is per partition, `max_items` per worker."""
+
+    item_partitions: int = 1
+    max_shoppers: int = 1 << 20
+    max_items: int = 1 << 18
+    bounds: TimeBounds = field(default_factory=TimeBounds)
+    pricing: PricingConfig = field(default_factory=PricingConfig)
+
+
+class Engine:
+    """All state of one worker, and the two stages that change it."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        self.metrics = Metrics()
+        self.table = ItemTable(config.max_items, config.item_partitions)
+        self.catalogue = Catalogue(self.table)
+        self.popular = Popular(self.table)
+        self.publisher = Publisher(self.table, self.catalogue, self.popular)
+        self.prices = PriceDesk(self.table, self.catalogue, config.pricing)
+        self.shopper_units: dict[int, ShopperUnit] = {}
+        self.item_units: dict[int, ItemUnit] = {}
+        self.model: Snapshot | None = None
+        self._ranker = Ranker(
+            self.table.rows, self.table.facts, self.table.interner.names, self.popular.leaders, no_scorer(),
+            new_scratch(config.max_items), new_ranking(), 1.0,
+        )  # fmt: skip
+        self._labelled = 0
+
+    # -- units -----------------------------------------------------------------------------------
+
+    def open_shoppers(self, partition: int, lineage_ms: int) -> ShopperUnit:
+        """A new, empty unit for one partition of `events`."""
+        unit = ShopperUnit(partition, lineage_ms, self.table, self.config.max_shoppers, self.config.bounds)
+        self.shopper_units[partition] = unit
+        return unit
+
+    def open_items(self, partition: int, lineage_ms: int) -> ItemUnit:
+        """A new, empty unit for one partition of `item-updates`."""
+        self.item_units[partition] = ItemUnit(partition, lineage_ms, self.table, self.config.max_items)
+        return self.item_units[partition]
+
+    def close_shoppers(self, partition: int) -> None:
+        """Forget a unit: its partition is another worker's now."""
+        self.shopper_units.pop(partition, None)
+
+    def close_items(self, partition: int) -> None:
+        """Forget a unit and its rows."""
+        unit = self.item_units.pop(partition, None)
+        if unit is not None:
+            unit.close()
+
+    # -- the two stages --------------------------------------------------------------------------
+
+    def shoppers(
+        self, partition: int, records: Sequence[Record], now_ms: int, silent: bool = False
+    ) -> Effects:
+        """One batch of `events`: lists for every shopper in it, and the news for the item stage.
+
+        `silent`: the batch was applied before (by whoever had this unit); only state changes.
+        """
+        unit = self._unit(self.shopper_units, partition, "events")
+        before = unit.state.counts.copy()
+        name = self.model.name if self.model is not None else "share"
+        ranker = self._ranker._replace(gain=self.table.gain())
+        effects, examples = unit.apply(records, ranker, name, self._sample(), now_ms, silent)
+        effects.messages += [Message("examples", None, value, 0) for value in examples]
+        self._labelled += sum(len(value) > 0 for value in examples)
+        if silent:
+            self.metrics.replayed += len(records)
+            return Effects()
+        gained = unit.state.counts - before
+        self.metrics.records += len(records)
+        self.metrics.events += int(gained[ACCEPTED])
+        self.metrics.duplicates += int(gained[DUPLICATES])
+        self.metrics.crowded += int(gained[CROWDED])
+        self.metrics.sessions += int(gained[SESSIONS])
+        self.metrics.empty_lists += int(gained[EMPTY])
+        self.metrics.last_event_ts_ms = max(self.metrics.last_event_ts_ms, int(unit.state.clock_ms[0]))
+        self.metrics.count(effects)
+        return effects
+
+    def items(self, partition: int, records: Sequence[Record], now_ms: int, silent: bool = False) -> Effects:
+        """One batch of `item-updates`: counts change now, what they mean is published by `tick`."""
+        unit = self._unit(self.item_units, partition, "item-updates")
+        pairs, holes = unit.pairs, unit.holes
+        effects = unit.apply(records)
+        if silent:
+            return Effects()
+        self.metrics.pairs += unit.pairs - pairs
+        self.metrics.holes += unit.holes - holes
+        self.metrics.count(effects)
+        return effects
+
+    def tick(self, now_ms: int, limit: int = 500) -> Effects:
+        """What is due apart from any batch, at most about `limit` values of each kind.
+
+        Item lists and prices whose counts changed, popularity (own partial out, merged lists in), and
+        first lists for shoppers who came before anything was known. Call it several times a second.
+        """
+        effects = Effects()
+        units = self.item_units
+        effects.messages += self.publisher.partials(units, now_ms)
+        effects.values += self.publisher.trending(units, now_ms)
+        effects.values += self.publisher.item_lists(units, now_ms, limit)
+        values, moves = self.prices.tick(units, now_ms, limit)
+        effects.values += values
+        effects.messages += self.prices.partials(units, now_ms)
+        self.metrics.price_moves += moves
+        ranker = self._ranker._replace(gain=self.table.gain())
+        name = self.model.name if self.model is not None else "share"
+        for unit in self.shopper_units.values():
+            effects.values += unit.owed(ranker, name, now_ms, limit).values
+        if len(self.table.interner) > self.config.max_items * 0.9:
+            sweep(self.table, self.shopper_units.values(), self.popular.leaders, self.catalogue)
+        self.metrics.count(effects)
+        return effects
+
+    # -- what every worker is told ---------------------------------------------------------------
+
+    def control(self, topic: str, key: bytes | None, value: bytes | None) -> str | None:
+        """One message of `items`, `prices`, `aggregates` or `models`; why it was refused, or None."""
+        if topic == "items":
+            refused = self.catalogue.update(key, value)
+            self.metrics.catalogue_refused += refused is not None
+            return refused
+        if topic == "aggregates" and key and value:
+            if key.startswith(b"popular:"):
+                self.popular.update(key, value)
+            elif key.startswith(b"demand:"):
+                self.prices.update(key, value)
+        elif topic == "prices" and key and value:
+            self.prices.restore(key, value)
+        elif topic == "models" and value:
+            return self._swap(value)
+        return None
+
+    def _swap(self, value: bytes) -> str | None:
+        """Score with another model from the next batch on."""
+        snapshot = unpack_snapshot(value)
+        folded = scorer(snapshot)
+        if folded is None:
+            return f"model snapshot of layout {snapshot.layout} is not for this version: left unused"
+        self.model = snapshot
+        self._ranker = self._ranker._replace(scorer=folded)
+        return None
+
+    # -- helpers ---------------------------------------------------------------------------------
+
+    def _sample(self) -> float:
+        """Share of lists to label: all at first, `SAMPLE_FLOOR` in the long run."""
+        learned = self.model.examples if self.model is not None else 0
+        return max(SAMPLE_FLOOR, SAMPLE_START / (SAMPLE_START + max(learned, self._labelled)))
+
+    def _unit(self, units: dict[int, U], partition: int, topic: str) -> U:
+        unit = units.get(partition)
+        if unit is None:
+            raise StreamError(f"partition {partition} of {topic} was not opened before its first batch")
+        return unit

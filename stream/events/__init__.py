@@ -1,0 +1,1 @@
+"""The wire contract: typed events, decoding, refusals, and readers for existing logs."""

@@ -1,0 +1,173 @@
+"""The wire contract: what a shop writes to the topic `events`, one JSON object a message.
+
+Every event says who (`user_id`), what (`type`), when (`ts`) and carries an `event_id` of its own, by
+which a client's retry is recognised. What each type holds beyond that is stated with its class.
+The contract only ever grows: unknown fields are ignored, unknown types are refused (dead letter).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+ID_MAX_CHARS = 128
+"""Longest id accepted, in characters: longer ones are payloads in disguise and would bloat every key."""
+
+Id = Annotated[str, Meta(min_length=1, max_length=ID_MAX_CHARS)]
+"""An identifier: 1 to 128 characters, none of them a control character (checked by the decoder for a
+whole batch at once: a pattern here would cost 3 µs an event)."""
+
+Price = Annotated[float, Meta(ge=0.0, le=1e12)]
+"""A price of one unit in the currency's main unit (19.99): finite, not negative."""
+
+Quantity = Annotated[int, Meta(ge=1, le=1_000_000)]
+"""How many units: at least one. A `return` takes as many back."""
+
+_EPOCH_MS = Meta(ge=-62_135_596_800_000, le=253_402_300_799_999)
+"""Years 1 to 9999, as `datetime` has them."""
+
+Timestamp = datetime | Annotated[int, _EPOCH_MS] | Annotated[float, _EPOCH_MS]
+"""ISO 8601 (without an offset: UTC) or epoch milliseconds."""
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """One place of a list that was shown: `position` counts from 0."""
+
+    item_id: Id
+    position: Annotated[int, Meta(ge=0, le=10_000)]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
+    """What all events share. Fields that a type does not require may still be given.
+
+    `price` is the price that was shown or paid for one unit. `request_id` names the recommendation
+    that led here. `context` is free (referrer, device, category of the page, country, ...).
+    """
+
+    event_id: Id
+    ts: Timestamp
+    user_id: Id
+    session_id: Id | None = None
+    item_id: Id | None = None
+    price: Price | None = None
+    currency: Annotated[str, Meta(min_length=3, max_length=3)] | None = None
+    quantity: Quantity = 1
+    order_id: Id | None = None
+    rating: Annotated[float, Meta(ge=0.0, le=100.0)] | None = None
+    query: Annotated[str, Meta(max_length=1024)] | None = None
+    items: list[Shown] | None = None
+    request_id: Id | None = None
+    context: dict[str, Any] | None = None
+
+
+class View(Event, frozen=True, kw_only=True, tag="view"):
+    """A product page was seen; with `price`, that price was shown (an exposure)."""
+
+    item_id: Id
+
+
+class Cart(Event, frozen=True, kw_only=True, tag="cart"):
+    """An item was put into the cart."""
+
+    item_id: Id
+
+
+class RemoveFromCart(Event, frozen=True, kw_only=True, tag="remove_from_cart"):
+    """An item was taken out of the cart."""
+
+    item_id: Id
+
+
+class Purchase(Event, frozen=True, kw_only=True, tag="purchase"):
+    """An item was bought. Lines of one basket share an `order_id`."""
+
+    item_id: Id
+
+
+class Return(Event, frozen=True, kw_only=True, tag="return"):
+    """`quantity` units of an earlier purchase came back (or an order was cancelled)."""
+
+    item_id: Id
+
+
+class Impression(Event, frozen=True, kw_only=True, tag="impression"):
+    """A list was shown: `items` with positions, and the `request_id` of the list if it was ours."""
+
+    items: Annotated[list[Shown], Meta(min_length=1, max_length=1000)]
+
+
+class Search(Event, frozen=True, kw_only=True, tag="search"):
+    """The shopper searched for `query`."""
+
+    query: Annotated[str, Meta(min_length=1, max_length=1024)]
+
+
+class Rating(Event, frozen=True, kw_only=True, tag="rating"):
+    """An item was rated (0 to 100; the scale is the shop's own)."""
+
+    item_id: Id
+    rating: Annotated[float, Meta(ge=0.0, le=100.0)]
+
+
+class Like(Event, frozen=True, kw_only=True, tag="like"):
+    """The shopper liked an item."""
+
+    item_id: Id
+
+
+class Hide(Event, frozen=True, kw_only=True, tag="hide"):
+    """The shopper does not want to be shown this item again."""
+
+    item_id: Id
+
+
+class Identify(Event, frozen=True, kw_only=True, tag="identify"):
+    """A session turned out to be this shopper's."""
+
+    session_id: Id
+
+
+class Profile(Event, frozen=True, kw_only=True, tag="profile"):
+    """Facts a shopper stated (`context`: interests, country, ...)."""
+
+    context: dict[str, Any]
+
+
+AnyEvent = (
+    View
+    | Cart
+    | RemoveFromCart
+    | Purchase
+    | Return
+    | Impression
+    | Search
+    | Rating
+    | Like
+    | Hide
+    | Identify
+    | Profile
+)
+"""What one message of the topic `events` may hold."""
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Facts of one item: one JSON object in the compacted topic `items`, key = item id.
+
+    Money is in the currency's main unit. A later message replaces the earlier one as a whole; a
+    null value (tombstone) removes the item from what may be recommended or priced.
+    """
+
+    item_id: Id
+    title: Annotated[str, Meta(max_length=1024)] | None = None
+    category: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    brand: Annotated[str, Meta(max_length=256)] | None = None
+    list_price: Price | None = None
+    cost: Price | None = None
+    floor: Price | None = None
+    ceiling: Price | None = None
+    currency: Annotated[str, Meta(min_length=3, max_length=3)] | None = None
+    stock: Annotated[int, Meta(ge=0)] | None = None
+    labels: list[str] = []

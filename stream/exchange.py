@@ -1,0 +1,153 @@
+"""The exchange between the two stages: one message per batch and item partition, in columns.
+
+A message covers the source offsets (`since`, `upto`] of one partition of `events`: all that these
+events mean for the items of one item partition. `since` is the `upto` of the message before, so a
+receiver sees a hole. Ids travel in the message's own string table; numbers never leave a worker.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.errors import LayoutError
+
+LAYOUT = 1
+"""Version of this layout. A reader refuses a newer one."""
+
+# Padded to 48 bytes, and columns follow by falling width, so that all of them are aligned views.
+_HEADER = struct.Struct("<4sHHqqIIIII4x")
+_MAGIC = b"STRX"
+
+
+class Touches(NamedTuple):
+    """Events that touched an item of this partition: columns of one length."""
+
+    event: NDArray[np.uint32]
+    item: NDArray[np.uint32]
+    code: NDArray[np.uint8]
+    quantity: NDArray[np.int32]
+    price_minor: NDArray[np.int64]
+
+
+class Pairs(NamedTuple):
+    """Co-occurrences: `other` was met at `code` (kind, direction, distance) from `item`."""
+
+    event: NDArray[np.uint32]
+    item: NDArray[np.uint32]
+    other: NDArray[np.uint32]
+    code: NDArray[np.uint8]
+
+
+class Exchange(NamedTuple):
+    """One decoded message. `offset` and `ts_ms` are per event; `event`, `item` and `other` index them
+    and the string table `names` (NUL-separated, `n_names` ids)."""
+
+    source: int
+    since: int
+    upto: int
+    offset: NDArray[np.int64]
+    ts_ms: NDArray[np.int64]
+    touches: Touches
+    pairs: Pairs
+    names: bytes
+    n_names: int
+
+
+def encode(message: Exchange) -> bytes:
+    """Bytes of a message: header, then every column as it lies in memory (little-endian)."""
+    touches, pairs = message.touches, message.pairs
+    head = _HEADER.pack(
+        _MAGIC,
+        LAYOUT,
+        message.source,
+        message.since,
+        message.upto,
+        len(message.offset),
+        len(touches.event),
+        len(pairs.event),
+        message.n_names,
+        len(message.names),
+    )
+    columns = (
+        message.offset, message.ts_ms, touches.price_minor,
+        touches.event, touches.item, touches.quantity, pairs.event, pairs.item, pairs.other,
+        touches.code, pairs.code,
+    )  # fmt: skip
+    return b"".join([head, *[column.tobytes() for column in columns], message.names])
+
+
+def decode(value: bytes) -> Exchange:
+    """The message in `value`, its columns as views on the same bytes.
+
+    Raises `LayoutError` for bytes that are no exchange message, or one of a newer layout.
+    """
+    if len(value) < _HEADER.size or value[:4] != _MAGIC:
+        raise LayoutError(
+            "a record of item-updates is no exchange message: let only workers write to that topic"
+        )
+    _, layout, source, since, upto, n, n_touches, n_pairs, n_names, names_bytes = _HEADER.unpack_from(value)
+    if layout > LAYOUT:
+        raise LayoutError(
+            f"an exchange message has layout {layout}, newer than {LAYOUT}: upgrade this worker first"
+        )
+    at = _HEADER.size
+
+    def column(dtype: type[np.generic], length: int) -> NDArray[Any]:
+        nonlocal at
+        view = np.frombuffer(value, dtype, length, at)
+        at += view.nbytes
+        return view
+
+    t, p = n_touches, n_pairs
+    offset, ts_ms, price_minor = column(np.int64, n), column(np.int64, n), column(np.int64, t)
+    event, item, quantity = column(np.uint32, t), column(np.uint32, t), column(np.int32, t)
+    pair_event, pair_item, pair_other = (column(np.uint32, p) for _ in range(3))
+    code, pair_code = column(np.uint8, t), column(np.uint8, p)
+    return Exchange(
+        source,
+        since,
+        upto,
+        offset,
+        ts_ms,
+        Touches(event, item, code, quantity, price_minor),
+        Pairs(pair_event, pair_item, pair_other, pair_code),
+        value[at : at + names_bytes],
+        n_names,
+    )
+
+
+FORWARD, BACKWARD = 0, 1
+_KIND_SHIFT, _DIRECTION_SHIFT, _DISTANCE_MASK = 6, 5, 31
+
+
+def pair_code(kind: int, direction: int, distance: int) -> int:
+    """One byte for kind (0 to 2), direction and distance in events (1 to 31)."""
+    return kind << _KIND_SHIFT | direction << _DIRECTION_SHIFT | distance
+
+
+def pair_kind(code: int) -> int:
+    """The kind of co-occurrence in a pair's code."""
+    return code >> _KIND_SHIFT
+
+
+BACKWARD_SHARE = 0.6
+"""Weight of "came before" against "came after". Measured on two shops' logs, half-life 7 days, HR@20:
+0.3 gives .462 and .603, 0.6 gives .469 and .607, 1.0 gives .469 and .605."""
+
+
+def _weights() -> NDArray[np.float64]:
+    table = np.zeros(256)
+    for code in range(256):
+        distance = code & _DISTANCE_MASK
+        if distance:
+            backward = code >> _DIRECTION_SHIFT & 1
+            table[code] = (BACKWARD_SHARE if backward else 1.0) / distance
+    return table
+
+
+PAIR_WEIGHT = _weights()
+"""Weight by code: 1/distance, times `BACKWARD_SHARE` backwards. Baskets travel with distance 1, forward."""

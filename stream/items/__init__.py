@@ -1,0 +1,1 @@
+"""All that is keyed by item: co-occurrence rows, popularity, demand, catalogue facts."""

@@ -1,0 +1,66 @@
+"""Facts about items, from the compacted topic `items`: what may be shown, in which category, at what
+cost. Every worker reads all of it."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.events.decode import NO_PRICE, to_minor
+from stream.events.types import Item
+from stream.items.table import ItemTable
+from stream.state.interner import Interner
+
+MAX_CATEGORIES = 1 << 14
+"""Categories told apart; items of further ones count as having none."""
+
+
+class Catalogue:
+    """The latest facts by item id. Money is in minor units."""
+
+    def __init__(self, table: ItemTable) -> None:
+        self._table = table
+        self.facts: dict[bytes, Item] = {}
+        self.categories = Interner(MAX_CATEGORIES)
+        # Category 0 stands for none, as in a zeroed row.
+        self.categories.intern_one(b"\x01none")
+
+    def update(self, key: bytes | None, value: bytes | None) -> str | None:
+        """Take in one message; a null value removes the item. Returns why it was refused, or None.
+
+        A refused message leaves the facts that were known.
+        """
+        if not key:
+            return "an entry of the catalogue has no key: the key is the item id"
+        if value is None:
+            self.facts.pop(key, None)
+            number = self._table.interner.find(key)
+            if number >= 0:
+                self._table.facts.withdrawn[number] = True
+            return None
+        try:
+            facts = msgspec.json.decode(value, type=Item)
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            return f"the catalogue entry of {key!r} is unusable: {error}"
+        if facts.item_id.encode() != key or min(facts.item_id, default="\0") < " ":
+            return f"the catalogue entry {facts.item_id!r} has another key: {key!r}"
+        self.facts[key] = facts
+        number = int(self._table.numbers(key, 1)[0])
+        self._table.facts.withdrawn[number] = facts.stock == 0
+        self._table.facts.category[number] = self._category(facts.category)
+        return None
+
+    def _category(self, name: str | None) -> int:
+        return max(0, self.categories.intern_one(name.encode())) if name else 0
+
+    def money(self, ids: list[bytes], field: str) -> NDArray[np.int64]:
+        """One money field (`list_price`, `cost`, `floor`, `ceiling`) in minor units, -1 where unknown."""
+        empty = Item(item_id="-")
+        return np.array([to_minor(getattr(self.facts.get(name, empty), field)) for name in ids], np.int64)
+
+    def stock(self, ids: list[bytes]) -> NDArray[np.int64]:
+        """Units on hand, -1 where unknown."""
+        empty = Item(item_id="-")
+        values = (self.facts.get(name, empty).stock for name in ids)
+        return np.array([NO_PRICE if stock is None else stock for stock in values], np.int64)

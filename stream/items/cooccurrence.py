@@ -1,0 +1,112 @@
+"""Decayed co-occurrence in bounded rows: the counts behind "viewed together" and its kin.
+
+A row is a space-saving sketch (Metwally, Agrawal and El Abbadi, 2005): when it is full, a new
+neighbour takes the place of the lightest and inherits its weight, which is kept apart as `error`: it
+counts when the next lightest is sought, and not when scoring, or newcomers would be overrated.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.exchange import PAIR_WEIGHT
+from stream.items.due import Due, push
+from stream.items.row import BOUGHT, LED_TO, VIEWED
+from stream.state.jit import Row, kernel
+
+SHRINK = 2.0
+"""Events' worth of doubt added to a row's total: a neighbour met once in one visit is no certainty.
+The best of 1, 2, 5 and 10 on two shops' logs, by less than .002 of hit rate."""
+
+
+@kernel
+def add(row: Row, other: int, amount: float) -> bool:
+    """Add `amount` to neighbour `other` (an item number); True if another one was displaced."""
+    row.total += amount
+    lightest = 0
+    least = np.inf
+    slots = len(row.item)
+    for k in range(slots):
+        if row.item[k] == other + 1:
+            row.weight[k] += amount
+            return False
+        if row.item[k] == 0:
+            row.item[k] = other + 1
+            row.weight[k] = amount
+            row.error[k] = 0.0
+            return False
+        if row.weight[k] + row.error[k] < least:
+            least = row.weight[k] + row.error[k]
+            lightest = k
+    row.item[lightest] = other + 1
+    row.error[lightest] = least
+    row.weight[lightest] = amount
+    return True
+
+
+@kernel
+def per_weight(row: Row, gain: float) -> float:
+    """Factor from a neighbour's weight to its share of the row, in [0, 1).
+
+    The share estimates P(other | item), shrunk by `SHRINK` events of now (`gain` is what one adds).
+    It needs this row alone, so every worker can score without knowing the other item's counts; it
+    beat the cosine on both logs we tuned on (HR@20 .469 against .459, .607 against .589).
+    """
+    return 1.0 / (row.total + SHRINK * gain)  # type: ignore[no-any-return]
+
+
+@kernel
+def add_pairs(
+    rows: NDArray[np.void],
+    due: Due,
+    gains: NDArray[np.float64],
+    event: NDArray[np.uint32],
+    item: NDArray[np.int32],
+    other: NDArray[np.int32],
+    code: NDArray[np.uint8],
+) -> int:
+    """Add the pairs of one exchange message; about 50 ns each. Returns how many were displaced.
+
+    `item` and `other` are worker numbers, `gains` the decay gain of each event. Items whose lists
+    thereby change are queued in `due`.
+    """
+    displaced = 0
+    for k in range(len(event)):
+        row = rows[item[k]]
+        amount = gains[event[k]] * PAIR_WEIGHT[code[k]]
+        kind = code[k] >> 6
+        if kind == VIEWED:
+            displaced += add(row.viewed, other[k], amount)
+        elif kind == BOUGHT:
+            displaced += add(row.bought, other[k], amount)
+        elif kind == LED_TO:
+            displaced += add(row.led_to, other[k], amount)
+        if not row.lists_due:
+            row.lists_due = True
+            push(due, item[k])
+    return displaced
+
+
+@kernel
+def rescale(rows: NDArray[np.void], used: int, slow: float, fast: float, demand: float) -> None:
+    """Multiply all decayed sums by exact powers of two after a landmark has moved."""
+    for i in range(used):
+        row = rows[i]
+        row.popular *= slow
+        row.trending *= fast
+        for k in range(len(row.exposures)):
+            row.exposures[k] *= demand
+            row.conversions[k] *= demand
+        if not row.foreign:
+            _rescale(row.viewed, slow)
+            _rescale(row.bought, slow)
+            _rescale(row.led_to, slow)
+
+
+@kernel
+def _rescale(row: Row, factor: float) -> None:
+    row.total *= factor
+    for k in range(len(row.weight)):
+        row.weight[k] *= factor
+        row.error[k] *= factor

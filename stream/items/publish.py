@@ -1,0 +1,153 @@
+"""What the item stage publishes: item-to-item lists, partial popularity, trending lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.effects import Message, Values, version
+from stream.items.catalogue import Catalogue
+from stream.items.due import pop
+from stream.items.lists import fill_lists
+from stream.items.table import ItemTable
+from stream.items.unit import ItemUnit
+from stream.recommend.candidates import REASONS
+from stream.recommend.encode import Lists, Writer, new_lists
+from stream.recommend.popular import CATEGORY_LEADERS, LEADERS, Partial, Popular
+from stream.recommend.rank import LENGTH
+
+PARTIAL_EVERY_MS = 1_000
+"""How often a partition tells its leaders: popularity need not be fresher than a second."""
+
+AT_ONCE = 1_024
+"""Item lists made by one call: bounds the working memory."""
+
+
+class _TrendingValue(msgspec.Struct):
+    version: str
+    generated_at: int
+    model: str
+    items: list[str]
+    scores: list[float]
+    reasons: list[str]
+
+
+class Publisher:
+    """Turns changed item rows into values. Keeps only what it needs to not repeat itself."""
+
+    def __init__(self, table: ItemTable, catalogue: Catalogue, popular: Popular) -> None:
+        self._table = table
+        self._catalogue = catalogue
+        self._popular = popular
+        self._viewed = new_lists(AT_ONCE, LENGTH)
+        self._bought = new_lists(AT_ONCE, LENGTH)
+        self._writer = Writer(AT_ONCE, LENGTH, REASONS)
+        self._told: dict[int, tuple[int, int]] = {}
+        self._trending: dict[bytes, list[str]] = {}
+
+    # -- item-to-item lists ----------------------------------------------------------------------
+
+    def item_lists(self, units: Mapping[int, ItemUnit], now_ms: int, limit: int) -> list[Values]:
+        """`similar` and `together` lists of up to `limit` items whose rows changed, oldest change first."""
+        numbers = pop(self._table.lists_due, min(limit, AT_ONCE))
+        rows = self._table.rows
+        rows["lists_due"][numbers] = False
+        numbers = numbers[rows["owned"][numbers]]
+        out: list[Values] = []
+        for home in np.unique(rows["home"][numbers]).tolist():
+            unit = units.get(home - 1)
+            if unit is not None:
+                out += self._lists_of(unit, numbers[rows["home"][numbers] == home], now_ms)
+        return out
+
+    def _lists_of(self, unit: ItemUnit, numbers: NDArray[np.int32], now_ms: int) -> list[Values]:
+        names = self._table.interner.names
+        table = self._table
+        fill_lists(self._viewed, self._bought, table.rows, table.facts, names, numbers, table.gain())
+        out = []
+        for kind, lists in (("similar", self._viewed), ("together", self._bought)):
+            some = np.flatnonzero(lists.size[: len(numbers)])
+            if not len(some):
+                continue
+            picked = lists.part(some)
+            offsets = np.full(len(some), unit.position, np.int64)
+            values = self._writer.write(picked, len(some), names, unit.lineage_ms, offsets, now_ms, "share")
+            ids = self._table.interner.blob(numbers[some]).split(b"\0")
+            out.append(Values(kind, ids, values))
+        return out
+
+    # -- popularity ------------------------------------------------------------------------------
+
+    def partials(self, units: Mapping[int, ItemUnit], now_ms: int) -> list[Message]:
+        """Leaders of every own partition that changed, at most once a second each."""
+        out = []
+        for partition, unit in units.items():
+            position, at_ms = self._told.get(partition, (-1, -PARTIAL_EVERY_MS))
+            if unit.position > position and now_ms - at_ms >= PARTIAL_EVERY_MS:
+                self._told[partition] = unit.position, now_ms
+                value = msgspec.json.encode(self._partial(unit))
+                out.append(Message("aggregates", b"popular:%d" % partition, value))
+        return out
+
+    def _partial(self, unit: ItemUnit) -> Partial:
+        rows, table = self._table.rows, self._table
+        members = unit.members()
+        popular = rows["popular"][members].astype(np.float64) / table.slow.gain(table.clock_ms)
+        trending = rows["trending"][members].astype(np.float64) / table.fast.gain(table.clock_ms)
+        chosen = np.union1d(_top(popular, LEADERS), _top(trending, LEADERS))
+        categories = table.facts.category[members]
+        for category in np.unique(categories[categories > 0]).tolist():
+            inside = np.flatnonzero(categories == category)
+            chosen = np.union1d(chosen, inside[_top(popular[inside], CATEGORY_LEADERS)])
+        chosen = chosen[np.argsort(-popular[chosen], kind="stable")]
+        ids = table.interner.blob(members[chosen]).decode().split("\0") if len(chosen) else []
+        return Partial(
+            version=version(unit.lineage_ms, max(unit.position, 0)).decode(),
+            clock_ms=table.clock_ms,
+            total_popular=float(popular.sum()),
+            total_trending=float(trending.sum()),
+            items=ids,
+            popular=[round(x, 6) for x in popular[chosen].tolist()],
+            trending=[round(x, 6) for x in trending[chosen].tolist()],
+        )
+
+    def trending(self, units: Mapping[int, ItemUnit], now_ms: int) -> list[Values]:
+        """Merge what the partitions told; the owner of partition 0 publishes the lists that changed."""
+        merged = self._popular.merge()
+        owner = units.get(0)
+        if not merged or owner is None:
+            return []
+        lists = {b"all": self._popular.trending}
+        for category, entries in self._popular.trending_by_category.items():
+            lists[self._catalogue.categories.name(category)] = entries
+        ids, values = [], []
+        for name, entries in lists.items():
+            items = [item.decode() for item, _ in entries[:LENGTH]]
+            if not items or self._trending.get(name) == items:
+                continue
+            self._trending[name] = items
+            ids.append(name)
+            values.append(
+                msgspec.json.encode(
+                    _TrendingValue(
+                        version=version(owner.lineage_ms, max(owner.position, 0)).decode(),
+                        generated_at=now_ms,
+                        model="trending",
+                        items=items,
+                        scores=[round(score, 5) for _, score in entries[:LENGTH]],
+                        reasons=["trending"] * len(items),
+                    )
+                )
+            )
+        return [Values("trending", ids, values)] if ids else []
+
+
+def _top(weights: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """Positions of the `count` largest positive weights."""
+    positive = np.flatnonzero(weights > 0)
+    if len(positive) <= count:
+        return positive
+    return positive[np.argpartition(-weights[positive], count)[:count]]

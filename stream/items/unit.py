@@ -1,0 +1,149 @@
+"""The unit of the item stage: all that follows from one partition of `item-updates`, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.effects import Effects
+from stream.errors import LayoutError
+from stream.events.records import Record, Refused
+from stream.exchange import Exchange, Pairs, Touches, decode
+from stream.items.cooccurrence import add_pairs
+from stream.items.demand import add_touches
+from stream.items.row import BUCKETS
+from stream.items.table import ItemTable
+from stream.state.jit import kernel
+
+_EVICT_SHARE = 8
+"""A full bucket lets go of an eighth, so that the scan for the least recent is rarely paid."""
+
+
+class ItemUnit:
+    """Rows of one item partition, and how far each source partition has been applied.
+
+    `watermark[p]` is the last offset of source partition p that is in the rows. A message that does
+    not begin at or before it leaves a hole: it is not applied, because its sender has failed and will
+    send again from there.
+    """
+
+    def __init__(self, partition: int, lineage_ms: int, table: ItemTable, max_items: int) -> None:
+        self.partition = partition
+        self.lineage_ms = lineage_ms
+        self.position = -1
+        self.clock_ms = 0
+        self.watermark: dict[int, int] = {}
+        self.holes = 0
+        self.repeated = 0
+        self.pairs = 0
+        self.displaced = 0
+        self._table = table
+        self._bucket_cap = max(_EVICT_SHARE, max_items // BUCKETS)
+        self._bucket_size = np.zeros(BUCKETS, np.int64)
+
+    def apply(self, records: Sequence[Record]) -> Effects:
+        """One batch of exchange messages in. What is to be published is queued in the table.
+
+        Messages whose layout is newer than this worker's raise `LayoutError`; bytes that are no
+        message at all are refused.
+        """
+        effects = Effects()
+        for record in records:
+            try:
+                message = decode(record.value or b"")
+            except LayoutError as error:
+                if (record.value or b"").startswith(b"STRX"):
+                    raise
+                effects.refused.append(Refused(record, "not-an-exchange-message", str(error)))
+                continue
+            self._apply(message)
+        if records:
+            self.position = records[-1].offset
+        return effects
+
+    def _apply(self, message: Exchange) -> None:
+        known = self.watermark.get(message.source, -1)
+        if message.since > known:
+            self.holes += 1
+            return
+        if message.upto <= known:
+            self.repeated += 1
+            return
+        self.watermark[message.source] = message.upto
+        table = self._table
+        touches, pairs = message.touches, message.pairs
+        fresh = int(np.searchsorted(message.offset, known, side="right"))
+        if fresh:
+            self.repeated += 1
+            touches = Touches(*_above(touches, fresh))
+            pairs = Pairs(*_above(pairs, fresh))
+        if not len(message.offset):
+            return
+        self.clock_ms = max(self.clock_ms, int(message.ts_ms.max()))
+        table.advance(self.clock_ms)
+        numbers = table.numbers(message.names, message.n_names)
+        item, pair_item = numbers[touches.item], numbers[pairs.item]
+        self._own(np.concatenate([item, pair_item]))
+        ts = message.ts_ms.astype(np.float64)
+        slow, fast, demand = (
+            np.exp2((ts - decay.landmark_ms) / decay.half_life_ms)
+            for decay in (table.slow, table.fast, table.demand)
+        )
+        add_touches(
+            table.rows, table.price_due, slow, fast, demand, message.ts_ms, touches.event, item, touches.code,
+            touches.quantity, touches.price_minor,
+        )  # fmt: skip
+        self.displaced += add_pairs(
+            table.rows, table.lists_due, slow, pairs.event, pair_item, numbers[pairs.other], pairs.code
+        )
+        self.pairs += len(pair_item)
+
+    def _own(self, numbers: NDArray[np.int32]) -> None:
+        """Give every item that is new here a row, making room in its bucket first."""
+        rows = self._table.rows
+        new = np.unique(numbers[~rows["owned"][numbers]])
+        for number in new.tolist():
+            bucket = int(rows["bucket"][number])
+            if self._bucket_size[bucket] >= self._bucket_cap:
+                self._evict(bucket)
+            self._table.drop(np.array([number], np.int32))
+            rows["owned"][number] = True
+            rows["last_ts_ms"][number] = self.clock_ms
+            self._bucket_size[bucket] += 1
+
+    def _evict(self, bucket: int) -> None:
+        """Forget the least recent eighth of a bucket's rows (those at equal times together)."""
+        members = self.members()
+        members = members[self._table.rows["bucket"][members] == bucket]
+        times = self._table.rows["last_ts_ms"][members]
+        gone = members[times <= np.sort(times)[len(times) // _EVICT_SHARE]]
+        self._table.drop(gone)
+        self._bucket_size[bucket] -= len(gone)
+
+    def members(self) -> NDArray[np.int32]:
+        """Numbers of all items that have a row in this unit."""
+        return _members(self._table.rows, self._table.interner.used, self.partition)
+
+    def close(self) -> None:
+        """Forget all rows: the partition has gone to another worker."""
+        self._table.drop(self.members())
+
+
+def _above(columns: Sequence[NDArray[Any]], fresh: int) -> list[NDArray[Any]]:
+    """Rows whose event index is `fresh` or later: the others were applied before."""
+    keep = columns[0] >= fresh
+    return [column[keep] for column in columns]
+
+
+@kernel
+def _members(rows: NDArray[np.void], used: int, partition: int) -> NDArray[np.int32]:
+    out = np.empty(used, np.int32)
+    n = 0
+    for i in range(used):
+        if rows[i].owned and rows[i].home == partition + 1:
+            out[n] = i
+            n += 1
+    return out[:n]

@@ -1,0 +1,1 @@
+"""The ranking model: learned online by River in one place, scored everywhere as arrays."""

@@ -1,0 +1,119 @@
+"""A server process that never outlives the supervisor."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+# How long a broker may take to close its logs; it needs 1 s, a busy machine some more.
+STOP_TIMEOUT_S = 30.0
+
+
+class Child:
+    """One server process in the background; its output goes to a log file."""
+
+    def __init__(
+        self, argv: Sequence[str], cwd: Path, log: Path, env: Mapping[str, str] | None = None
+    ) -> None:
+        self._log = log
+        with log.open("ab") as output:
+            self._log_start = output.tell()
+            self._process = subprocess.Popen(
+                argv,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_die_with_parent(),
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def exited(self) -> bool:
+        """Whether it has ended, by itself or not."""
+        return self._process.poll() is not None
+
+    def said(self) -> str:
+        """The last lines that this process has logged, in one line."""
+        return log_tail(self._log, self._log_start)
+
+    def wait(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
+        """Wait for its end; False when it still runs after `timeout_s`."""
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """Ask it to end, and kill it when it does not."""
+        if not self.exited():
+            self._process.terminate()
+            if not self.wait():
+                self.kill()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self._process.wait()
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """On Linux the kernel kills the child when the supervisor dies, even by SIGKILL.
+
+    Elsewhere the next `up`, `down` or the end of `running` finds and ends what is left.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    parent = os.getpid()
+
+    def before_exec() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before the request was made
+            os._exit(1)
+
+    return before_exec
+
+
+def end_leftover(pid: int, marker: str) -> None:
+    """Kill process `pid` of a dead supervisor if its command line holds `marker`, and wait until it is gone.
+
+    The marker guards against ids that belong to somebody else by now.
+    """
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while marker in _command_line(pid) and time.monotonic() < deadline:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def _command_line(pid: int) -> str:
+    command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False).stdout
+    except OSError:
+        return ""
+
+
+def log_tail(log: Path, start: int = 0, lines: int = 3) -> str:
+    """The last telling lines of a log from byte `start` on, joined to one line; empty when there are none."""
+    try:
+        text = log.read_bytes()[start:].decode(errors="replace")
+    except OSError:
+        return ""
+    # Java's stack frames say where, not what.
+    telling = [line.strip() for line in text.splitlines() if line.strip() and line[0] not in "\t "]
+    return " | ".join(telling[-lines:])[-600:]

@@ -1,0 +1,51 @@
+"""What an engine counts: plain numbers, read by the shell whenever it wants to tell somebody."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from stream.effects import Effects
+
+
+@dataclass(slots=True)
+class Metrics:
+    """Totals since the engine was made. Refused records are counted by reason."""
+
+    records: int = 0
+    events: int = 0
+    replayed: int = 0
+    duplicates: int = 0
+    crowded: int = 0
+    sessions: int = 0
+    rekeyed: int = 0
+    recommendations: int = 0
+    empty_lists: int = 0
+    exchange_messages: int = 0
+    pairs: int = 0
+    holes: int = 0
+    item_lists: int = 0
+    prices: int = 0
+    price_moves: int = 0
+    catalogue_refused: int = 0
+    last_event_ts_ms: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def count(self, effects: Effects) -> None:
+        """Count what a batch refused, re-keyed and made."""
+        self.refused.update(refused.reason for refused in effects.refused)
+        self.rekeyed += len(effects.rekeyed)
+        for values in effects.values:
+            if values.kind == "recs":
+                self.recommendations += len(values.ids)
+            elif values.kind == "price":
+                self.prices += len(values.ids)
+            elif values.kind in ("similar", "together"):
+                self.item_lists += len(values.ids)
+        self.exchange_messages += sum(message.topic == "item-updates" for message in effects.messages)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All counters by name; `refused` is a dictionary of its own."""
+        names = [name for name in self.__slots__ if name != "refused"]
+        return {name: getattr(self, name) for name in names} | {"refused": dict(self.refused)}

@@ -1,0 +1,83 @@
+"""The whole system in one process, without Kafka: what replays, evaluations and tests run.
+
+It does what the shell does and nothing else: hands each batch to the engine and carries the messages
+among the stages. What differs is only when: here every message arrives at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stream.effects import Effects, Message
+from stream.engine import Engine, EngineConfig
+from stream.events.records import LogRecord, Record
+from stream.learn.learner import Learner
+
+TICK_EVERY = 500
+"""Records between two ticks; early on, after each doubling, so that a first popularity is there soon."""
+
+
+class Pipeline:
+    """An engine that owns all partitions, a learner, and the topics between them as function calls."""
+
+    def __init__(self, config: EngineConfig, partitions: int = 1, lineage_ms: int = 0) -> None:
+        self.engine = Engine(config)
+        self.learner = Learner()
+        self.messages = 0
+        self._offsets: dict[int, int] = dict.fromkeys(range(config.item_partitions), 0)
+        self._records = 0
+        self._next_tick = 1
+        for partition in range(partitions):
+            self.engine.open_shoppers(partition, lineage_ms)
+        for partition in range(config.item_partitions):
+            self.engine.open_items(partition, lineage_ms)
+
+    def push(self, records: Sequence[Record], now_ms: int, partition: int = 0) -> Effects:
+        """One batch of `events` through both stages; afterwards all its consequences have happened.
+
+        The effects returned are those that leave the system: values, refused and re-keyed records.
+        """
+        out = self.engine.shoppers(partition, records, now_ms)
+        self._route(out, now_ms)
+        self._records += len(records)
+        if self._records >= self._next_tick:
+            self._next_tick = self._records + min(self._records, TICK_EVERY)
+            ticked = self.tick(now_ms)
+            out.values += ticked.values
+        return out
+
+    def tick(self, now_ms: int, limit: int = 0) -> Effects:
+        """Popularity, and up to `limit` item lists and prices."""
+        effects = self.engine.tick(now_ms, limit)
+        self._route(effects, now_ms)
+        return effects
+
+    def drain(self, now_ms: int) -> Effects:
+        """Tick until nothing is due any more."""
+        out = Effects()
+        while True:
+            now_ms += 1_000
+            effects = self.tick(now_ms, 1_000)
+            out.values += effects.values
+            if not effects.values:
+                return out
+
+    def _route(self, effects: Effects, now_ms: int) -> None:
+        for message in effects.messages:
+            self.messages += 1
+            if message.topic == "item-updates":
+                assert message.partition is not None
+                offset = self._offsets[message.partition]
+                self._offsets[message.partition] += 1
+                record = LogRecord(offset, now_ms, message.key, message.value)
+                self.engine.items(message.partition, [record], now_ms)
+            elif message.topic == "examples":
+                record = LogRecord(0, now_ms, message.key, message.value)
+                for learned in self.learner.learn([record], now_ms).messages:
+                    self._control(learned)
+            else:
+                self._control(message)
+        effects.messages.clear()
+
+    def _control(self, message: Message) -> None:
+        self.engine.control(message.topic, message.key, message.value)

@@ -1,0 +1,217 @@
+"""Where pricing meets the rest: evidence from item rows in, published prices out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.effects import Message, Values, version
+from stream.items.due import pop
+from stream.pricing.config import Mode, PricingConfig
+from stream.pricing.facts import UNKNOWN, Evidence, Facts
+from stream.pricing.policy import Proposals, estimate, propose
+from stream.pricing.pooling import Partial, merge, partial, prior_from
+from stream.pricing.rules import Rule
+from stream.state.arena import reserve
+
+if TYPE_CHECKING:
+    from stream.items.catalogue import Catalogue
+    from stream.items.table import ItemTable
+    from stream.items.unit import ItemUnit
+
+SHARE_OF_TICK = 4
+"""Prices get a quarter of a tick's values: they need not be as fresh as lists, and cost 15 µs each."""
+
+POOLED = 2_000
+"""Items of a partition that teach the shared prior, chosen by hash: more would hardly change it."""
+
+POOL_EVERY_MS, POOL_ITEM_MS = 1_000, 2
+"""A partition pools every second, and later by 2 ms an item: well below 1 % of the time."""
+
+
+class PriceValue(msgspec.Struct, omit_defaults=True):
+    """One item's price as published, in the currency's main unit.
+
+    `price` is in force; `proposed` differs from it in mode shadow only. `since_ms` is the event time
+    of the last move. `reason` names the rule that decided (`stream.pricing.rules`).
+    """
+
+    version: str
+    generated_at: int
+    price: float
+    proposed: float
+    mode: str
+    reason: str
+    since_ms: int
+    list_price: float | None = None
+    currency: str | None = None
+    elasticity: float = 0.0
+    elasticity_sd: float = 0.0
+    expected_gain: float = 0.0
+    confidence: float = 0.0
+
+
+class _DemandPartial(msgspec.Struct):
+    version: str
+    sums: tuple[float, ...]
+
+
+class PriceDesk:
+    """Keeps the price in force of every item and the prior shared between items."""
+
+    def __init__(self, table: ItemTable, catalogue: Catalogue, config: PricingConfig) -> None:
+        self._table = table
+        self._catalogue = catalogue
+        self._config = config
+        capacity = table.interner.capacity
+        self._live_minor: NDArray[np.int64] = reserve(capacity, np.int64)
+        self._live_since_ms: NDArray[np.int64] = reserve(capacity, np.int64)
+        self._told: NDArray[np.int64] = reserve(capacity, np.int64)
+        self._partials: dict[bytes, _DemandPartial] = {}
+        self._pooled_ms: dict[int, int] = {}
+        self.prior = prior_from(merge([]))
+
+    def restore(self, item_id: bytes, value: bytes) -> None:
+        """A price that was published before, by whoever had the item then: it is in force until moved."""
+        published = msgspec.json.decode(value, type=PriceValue)
+        number = int(self._table.numbers(item_id, 1)[0])
+        if published.since_ms > self._live_since_ms[number]:
+            self._live_minor[number] = round(published.price * 100)
+            self._live_since_ms[number] = published.since_ms
+
+    def update(self, key: bytes, value: bytes) -> None:
+        """One partition's sums; an older message than known is ignored."""
+        told = msgspec.json.decode(value, type=_DemandPartial)
+        known = self._partials.get(key)
+        if known is None or told.version >= known.version:
+            self._partials[key] = told
+            pooled = [Partial(self._partials[name].sums) for name in sorted(self._partials)]
+            self.prior = prior_from(merge(pooled))
+
+    def partials(self, units: Mapping[int, ItemUnit], now_ms: int) -> list[Message]:
+        """What own items say of items in general, for every partition whose turn it is."""
+        if self._config.mode is Mode.OFF:
+            return []
+        out = []
+        for partition, unit in units.items():
+            if now_ms < self._pooled_ms.get(partition, 0) or unit.position < 0:
+                continue
+            numbers = self._sample(unit)
+            self._pooled_ms[partition] = now_ms + POOL_EVERY_MS + POOL_ITEM_MS * len(numbers)
+            if len(numbers):
+                sums = partial(estimate(self.prior, self._evidence(numbers), self._facts(numbers))).sums
+                told = _DemandPartial(_version(unit), sums)
+                out.append(Message("aggregates", b"demand:%d" % partition, msgspec.json.encode(told)))
+        return out
+
+    def tick(self, units: Mapping[int, ItemUnit], now_ms: int, limit: int) -> tuple[list[Values], int]:
+        """Prices of items with new evidence, the longest waiting first, and how many of them moved.
+
+        A value is published when its price, its proposal or its reason differs from the last one.
+        """
+        if self._config.mode is Mode.OFF:
+            return [], 0
+        rows = self._table.rows
+        numbers = pop(self._table.price_due, limit // SHARE_OF_TICK)
+        rows["price_due"][numbers] = False
+        numbers = numbers[rows["owned"][numbers]]
+        out: list[Values] = []
+        moves = 0
+        for home in np.unique(rows["home"][numbers]).tolist():
+            unit = units.get(home - 1)
+            if unit is not None:
+                values, moved = self._decide(unit, numbers[rows["home"][numbers] == home], now_ms)
+                moves += moved
+                if values.ids:
+                    out.append(values)
+        return out, moves
+
+    def _decide(self, unit: ItemUnit, numbers: NDArray[np.int32], now_ms: int) -> tuple[Values, int]:
+        facts = self._facts(numbers)
+        posterior = estimate(self.prior, self._evidence(numbers), facts)
+        made = propose(self._config, posterior, facts, unit.clock_ms)
+        moved = made.changed & (made.in_force_minor == made.price_minor)
+        self._live_minor[numbers[moved]] = made.in_force_minor[moved]
+        self._live_since_ms[numbers[moved]] = unit.clock_ms
+        # One number says all that a reader would notice of a value; 0 was never told.
+        told = (made.price_minor * 64 + made.rule + 1) * 2 + moved
+        news = np.flatnonzero((made.price_minor >= 0) & (told != self._told[numbers]))
+        self._told[numbers] = told & ~1
+        ids = self._table.interner.blob(numbers).split(b"\0")
+        values = [self._value(unit, ids[k], numbers[k], k, made, facts, now_ms) for k in news.tolist()]
+        return Values("price", [ids[k] for k in news.tolist()], values), int(moved.sum())
+
+    def _value(
+        self,
+        unit: ItemUnit,
+        item_id: bytes,
+        number: int,
+        k: int,
+        made: Proposals,
+        facts: Facts,
+        now_ms: int,
+    ) -> bytes:
+        entry = self._catalogue.facts.get(item_id)
+        return msgspec.json.encode(
+            PriceValue(
+                version=_version(unit),
+                generated_at=now_ms,
+                price=int(made.in_force_minor[k]) / 100,
+                proposed=int(made.price_minor[k]) / 100,
+                mode=self._config.mode.value,
+                reason=Rule(int(made.rule[k])).label,
+                since_ms=int(self._live_since_ms[number]),
+                list_price=entry.list_price if entry else None,
+                currency=entry.currency if entry else None,
+                elasticity=round(float(made.elasticity_mean[k]), 3),
+                elasticity_sd=round(float(made.elasticity_sd[k]), 3),
+                expected_gain=round(float(made.expected_gain_ratio[k]), 4),
+                confidence=round(float(made.confidence[k]), 3),
+            )
+        )
+
+    def _sample(self, unit: ItemUnit) -> NDArray[np.int32]:
+        members = unit.members()
+        members = members[self._table.rows["price_minor"][members, 0] > 0]
+        if len(members) > POOLED:
+            hashes = self._table.interner.names.entries["hash"][members]
+            members = members[np.argpartition(hashes, POOLED)[:POOLED]]
+        return np.asarray(members, np.int32)
+
+    def _evidence(self, numbers: NDArray[np.int32]) -> Evidence:
+        rows = self._table.rows
+        now = self._table.demand.gain(self._table.clock_ms)
+        return Evidence(
+            price_minor=rows["price_minor"][numbers],
+            exposures=rows["exposures"][numbers].astype(np.float64) / now,
+            purchases=rows["conversions"][numbers].astype(np.float64) / now,
+        )
+
+    def _facts(self, numbers: NDArray[np.int32]) -> Facts:
+        rows, catalogue = self._table.rows, self._catalogue
+        ids = self._table.interner.blob(numbers).split(b"\0") if len(numbers) else []
+        listed = catalogue.money(ids, "list_price")
+        # Without a list price the shop's own price stands in: the one shown most.
+        shown = rows["price_minor"][numbers]
+        most = rows["exposures"][numbers].argmax(axis=1)
+        usual = shown[np.arange(len(numbers)), most]
+        live = self._live_minor[numbers]
+        since = self._live_since_ms[numbers]
+        return Facts(
+            item_hash=self._table.interner.names.entries["hash"][numbers],
+            list_price_minor=np.where(listed > 0, listed, np.where(usual > 0, usual, UNKNOWN)),
+            cost_minor=catalogue.money(ids, "cost"),
+            floor_minor=catalogue.money(ids, "floor"),
+            ceiling_minor=catalogue.money(ids, "ceiling"),
+            current_price_minor=np.where(live > 0, live, UNKNOWN),
+            last_change_ms=np.where(since > 0, since, UNKNOWN),
+            stock=catalogue.stock(ids),
+        )
+
+
+def _version(unit: ItemUnit) -> str:
+    return version(unit.lineage_ms, max(unit.position, 0)).decode()

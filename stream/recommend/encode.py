@@ -1,0 +1,201 @@
+"""Lists as JSON, written by a kernel: about 1 µs a list where a general encoder takes 8."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.effects import VERSION_CHARS, VERSION_PREFIX
+from stream.state.interner import Names
+from stream.state.jit import kernel
+
+# The longest id is 128 characters of 4 bytes, every one of which might need a backslash.
+_ITEM_BYTES = 128 * 4 + 2 + 12 + 14
+_HEAD_BYTES = 256
+
+_QUOTE, _BACKSLASH, _COMMA, _ZERO = 0x22, 0x5C, 0x2C, 0x30
+
+
+class Lists(NamedTuple):
+    """Lists of one batch: items (numbers), scores in [0, 10), reason codes, each (n, length)."""
+
+    item: NDArray[np.int32]
+    score: NDArray[np.float32]
+    reason: NDArray[np.uint8]
+    size: NDArray[np.int64]
+
+    def part(self, which: Any) -> Lists:
+        """Some of the lists: `which` indexes rows (a slice gives views)."""
+        return Lists(self.item[which], self.score[which], self.reason[which], self.size[which])
+
+
+def new_lists(count: int, length: int) -> Lists:
+    """Room for `count` lists of up to `length` items."""
+    return Lists(
+        np.zeros((count, length), np.int32),
+        np.zeros((count, length), np.float32),
+        np.zeros((count, length), np.uint8),
+        np.zeros(count, np.int64),
+    )
+
+
+class Writer:
+    """Encodes lists of one length; the buffer is reused, the values handed out are copies."""
+
+    def __init__(self, count: int, length: int, reasons: tuple[str, ...]) -> None:
+        self._buffer = np.zeros(1 << 20, np.uint8)
+        self._ends = np.zeros(count, np.int64)
+        quoted = [f'"{reason}"'.encode() for reason in reasons]
+        self._reasons = np.zeros((len(quoted), max(map(len, quoted))), np.uint8)
+        self._reason_lengths = np.array([len(reason) for reason in quoted], np.int64)
+        for k, reason in enumerate(quoted):
+            self._reasons[k, : len(reason)] = np.frombuffer(reason, np.uint8)
+        self._worst = _HEAD_BYTES + length * _ITEM_BYTES
+
+    def write(
+        self,
+        lists: Lists,
+        count: int,
+        names: Names,
+        lineage_ms: int,
+        offsets: NDArray[np.int64],
+        now_ms: int,
+        model: str,
+    ) -> list[bytes]:
+        """JSON objects ``{"version", "generated_at", "model", "items", "scores", "reasons"}``.
+
+        `offsets[k]` is the offset after which list k was made: the second half of its version.
+        Scores are rounded to five decimals.
+        """
+        if len(self._ends) < count:
+            self._ends = np.zeros(count, np.int64)
+        middle = b'","generated_at":%d,"model":"%s","items":[' % (now_ms, model.encode())
+        head = VERSION_PREFIX + b"%013d-%016d" % (lineage_ms, 0) + middle
+        done = 0
+        values: list[bytes] = []
+        while done < count:
+            wrote = _write(
+                lists,
+                done,
+                count,
+                names,
+                offsets,
+                np.frombuffer(head, np.uint8),
+                self._reasons,
+                self._reason_lengths,
+                self._worst,
+                self._buffer,
+                self._ends,
+            )
+            if wrote == 0:
+                self._buffer = np.zeros(len(self._buffer) * 2, np.uint8)
+                continue
+            start = 0
+            data = self._buffer[: self._ends[wrote - 1]].tobytes()
+            for end in self._ends[:wrote].tolist():
+                values.append(data[start:end])
+                start = end
+            done += wrote
+        return values
+
+
+@kernel
+def _put(out: NDArray[np.uint8], at: int, text: NDArray[np.uint8]) -> int:
+    for byte in text:
+        out[at] = byte
+        at += 1
+    return at
+
+
+@kernel
+def _write(
+    lists: Lists,
+    first: int,
+    count: int,
+    names: Names,
+    offsets: NDArray[np.int64],
+    head: NDArray[np.uint8],
+    reasons: NDArray[np.uint8],
+    reason_lengths: NDArray[np.int64],
+    worst: int,
+    out: NDArray[np.uint8],
+    ends: NDArray[np.int64],
+) -> int:
+    """Write lists from `first` on until the buffer may be too small; how many were written."""
+    at = 0
+    done = 0
+    for n in range(first, count):
+        if at + worst > len(out):
+            break
+        begin = at
+        at = _put(out, at, head)
+        digits = offsets[n]
+        for k in range(16):
+            out[begin + len(VERSION_PREFIX) + VERSION_CHARS - 1 - k] = _ZERO + digits % 10
+            digits //= 10
+        size = lists.size[n]
+        for k in range(size):
+            if k:
+                out[at] = _COMMA
+                at += 1
+            at = _put_name(out, at, names, lists.item[n, k])
+        for byte in b'],"scores":[':
+            out[at] = byte
+            at += 1
+        for k in range(size):
+            if k:
+                out[at] = _COMMA
+                at += 1
+            at = _put_score(out, at, lists.score[n, k])
+        for byte in b'],"reasons":[':
+            out[at] = byte
+            at += 1
+        for k in range(size):
+            if k:
+                out[at] = _COMMA
+                at += 1
+            code = lists.reason[n, k]
+            at = _put(out, at, reasons[code, : reason_lengths[code]])
+        for byte in b"]}":
+            out[at] = byte
+            at += 1
+        ends[done] = at
+        done += 1
+    return done
+
+
+@kernel
+def _put_name(out: NDArray[np.uint8], at: int, names: Names, number: int) -> int:
+    entry = names.entries[number]
+    out[at] = _QUOTE
+    at += 1
+    for k in range(entry.length):
+        byte = names.arena[entry.start + k]
+        if byte == _QUOTE or byte == _BACKSLASH:
+            out[at] = _BACKSLASH
+            at += 1
+        out[at] = byte
+        at += 1
+    out[at] = _QUOTE
+    return at + 1
+
+
+@kernel
+def _put_score(out: NDArray[np.uint8], at: int, score: float) -> int:
+    """A number in [0, 10) with five decimals, trailing zeros left out."""
+    scaled = min(int(min(max(score, 0.0), 9.99999) * 100_000 + 0.5), 999_999)
+    out[at] = _ZERO + scaled // 100_000
+    at += 1
+    rest = scaled % 100_000
+    if rest:
+        out[at] = 0x2E
+        at += 1
+        unit = 10_000
+        while rest:
+            out[at] = _ZERO + rest // unit
+            at += 1
+            rest %= unit
+            unit //= 10
+    return at

@@ -1,0 +1,77 @@
+"""Reading stretches of partitions without a group, for replay."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import TopicPartition
+
+from stream.runtime.connection import kafka_arguments, started
+from stream.runtime.settings import Settings
+
+FETCH_MAX_WAIT_MS = 20
+"""The end of the stretch is known, so an empty fetch need not wait for more."""
+FETCH_BYTES = 4 << 20
+READ_TIMEOUT_MS = 1000
+
+Place = tuple[str, int]
+"""Topic and partition."""
+
+
+class LogReader:
+    """An async context manager around a consumer without a group."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._consumer: AIOKafkaConsumer
+
+    async def __aenter__(self) -> Self:
+        self._consumer = await started(
+            self._settings,
+            lambda: AIOKafkaConsumer(
+                **kafka_arguments(self._settings),
+                enable_auto_commit=False,
+                fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
+                max_partition_fetch_bytes=FETCH_BYTES,
+            ),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._consumer.stop()
+
+    async def beginnings(self, places: Iterable[Place]) -> dict[Place, int]:
+        """First offset that each partition still has."""
+        found = await self._consumer.beginning_offsets([TopicPartition(*place) for place in places])
+        return {(tp.topic, tp.partition): offset for tp, offset in found.items()}
+
+    async def ends(self, places: Iterable[Place]) -> dict[Place, int]:
+        """Offset after the last record of each partition."""
+        found = await self._consumer.end_offsets([TopicPartition(*place) for place in places])
+        return {(tp.topic, tp.partition): offset for tp, offset in found.items()}
+
+    def open(self, starts: Mapping[Place, int]) -> None:
+        """Begin to fetch these partitions from these offsets on. To be called once.
+
+        aiokafka may hang on closing otherwise: its fetcher swallows a cancellation between two assignments.
+        """
+        if starts:
+            self._consumer.assign([TopicPartition(*place) for place in starts])
+        for place, start in starts.items():
+            self._consumer.seek(TopicPartition(*place), start)
+
+    async def read(self, place: Place, stop: int, most: int) -> AsyncIterator[list[Any]]:
+        """The records of an opened partition up to offset `stop` (excluded), in lists of at most `most`."""
+        tp = TopicPartition(*place)
+        # The position, not the last record's offset: transaction markers have offsets but are never seen.
+        while await self._consumer.position(tp) < stop:
+            found = await self._consumer.getmany(tp, timeout_ms=READ_TIMEOUT_MS, max_records=most)
+            records = [record for record in found.get(tp, ()) if record.offset < stop]
+            if records:
+                yield records
+        self._consumer.pause(tp)

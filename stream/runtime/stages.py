@@ -1,0 +1,72 @@
+"""The stages of the pipeline as the shell sees them: a topic, units to open and close, batches to apply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from stream.effects import Effects
+from stream.events.records import Record
+from stream.runtime.topics import EVENTS, EXAMPLES, ITEM_UPDATES
+
+
+class Metrics(Protocol):
+    """Counters of the engine."""
+
+    def as_dict(self) -> dict[str, Any]: ...
+
+
+class Engine(Protocol):
+    """What the shell calls of `stream.engine.Engine`."""
+
+    @property
+    def metrics(self) -> Metrics: ...
+    def open_shoppers(self, partition: int, lineage_ms: int) -> object: ...
+    def open_items(self, partition: int, lineage_ms: int) -> object: ...
+    def close_shoppers(self, partition: int) -> None: ...
+    def close_items(self, partition: int) -> None: ...
+    def shoppers(
+        self, partition: int, records: Sequence[Record], now_ms: int, silent: bool = False
+    ) -> Effects: ...
+    def items(
+        self, partition: int, records: Sequence[Record], now_ms: int, silent: bool = False
+    ) -> Effects: ...
+    def tick(self, now_ms: int) -> Effects: ...
+    def control(self, topic: str, key: bytes | None, value: bytes | None) -> str | None:
+        """Why the message was refused, None when it was not."""
+
+
+class Learner(Protocol):
+    """What the shell calls of `stream.learn.Learner`."""
+
+    def learn(self, records: Sequence[Record], now_ms: int) -> Effects: ...
+
+
+class Stage(NamedTuple):
+    """One stage. `open(partition, lineage_ms)`, `apply(partition, records, now_ms, silent)`."""
+
+    name: str
+    topic: str
+    open: Callable[[int, int], object]
+    close: Callable[[int], None]
+    apply: Callable[[int, Sequence[Record], int, bool], Effects]
+
+
+def stages_of(engine: Engine, make_learner: Callable[[], Learner]) -> tuple[Stage, ...]:
+    """The three stages, in the order in which they catch up: neighbours before those who look at them."""
+    learners: dict[int, Learner] = {}
+
+    def open_learner(partition: int, lineage_ms: int) -> None:
+        learners[partition] = make_learner()
+
+    def close_learner(partition: int) -> None:
+        learners.pop(partition, None)
+
+    def learn(partition: int, records: Sequence[Record], now_ms: int, silent: bool) -> Effects:
+        return learners[partition].learn(records, now_ms)
+
+    return (
+        Stage("items", ITEM_UPDATES, engine.open_items, engine.close_items, engine.items),
+        Stage("shoppers", EVENTS, engine.open_shoppers, engine.close_shoppers, engine.shoppers),
+        Stage("learner", EXAMPLES, open_learner, close_learner, learn),
+    )

@@ -1,0 +1,144 @@
+"""The units of state that this worker holds: opened and restored on assignment, closed when they leave."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from faust.types import TP
+
+from stream.errors import RetentionError
+from stream.runtime.clock import now_ms
+from stream.runtime.log_reader import LogReader
+from stream.runtime.settings import Settings
+from stream.runtime.stages import Stage
+from stream.runtime.transport import Committed, Consumer, lost_sentence
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Unit:
+    """One partition of one stage: its state in the core is a function of its log up to `next_offset`."""
+
+    stage: Stage
+    partition: int
+    lineage_ms: int
+    """When the unit was first created; kept as metadata of the group's commits."""
+    next_offset: int
+    """Offset of the first record that is not in the state."""
+
+    def unseen(self, records: Sequence[Any]) -> Sequence[Any]:
+        """`records` without those that the state already holds."""
+        if not records or records[0].offset >= self.next_offset:
+            return records
+        return [record for record in records if record.offset >= self.next_offset]
+
+
+class Units:
+    """All units of this worker. `assign` is called with the flow stopped, after every rebalance."""
+
+    def __init__(self, settings: Settings, stages: Iterable[Stage]) -> None:
+        self._settings = settings
+        self._stages = {settings.topic(stage.topic): stage for stage in stages}
+        self._units: dict[TP, Unit] = {}
+
+    def get(self, tp: TP) -> Unit | None:
+        """The open unit of a partition."""
+        return self._units.get(tp)
+
+    def items(self) -> list[tuple[TP, Unit]]:
+        """Every open unit."""
+        return list(self._units.items())
+
+    def close(self, tp: TP) -> None:
+        """Forget a unit, if open: its partition has left, or its state is ahead of what was delivered."""
+        unit = self._units.pop(tp, None)
+        if unit is not None:
+            unit.stage.close(unit.partition)
+
+    async def assign(self, assigned: Iterable[TP], consumer: Consumer, current: Callable[[], bool]) -> bool:
+        """Make the open units those of `assigned`, each exactly where the group has committed.
+
+        A unit that stands there already is kept. Any other is opened empty and replayed silently from the
+        beginning of its log. Returns False as soon as `current()` says that another rebalance has begun.
+        Raises `RetentionError` when the log no longer holds what was not read yet.
+        """
+        order = list(self._stages)
+        mine = sorted(
+            (tp for tp in assigned if tp.topic in self._stages), key=lambda tp: (order.index(tp.topic), tp)
+        )
+        for tp in set(self._units) - set(mine):
+            self.close(tp)
+        consumer.lineages.clear()
+        if not mine:
+            return True
+        committed = await consumer.committed(mine)
+        async with LogReader(self._settings) as reader:
+            beginnings = await reader.beginnings(mine)
+            places = {tp: self._place(tp, beginnings[tp], committed[tp]) for tp in mine}
+            consumer.lineages.update((tp, place.lineage_ms) for tp, place in places.items())
+            created = {tp: place.offset for tp, place in places.items() if committed[tp] != place}
+            if created and not await consumer.commit_now(created):
+                return False
+            moved = [tp for tp in mine if not self._stands(tp, places[tp])]
+            reader.open({tp: beginnings[tp] for tp in moved if beginnings[tp] < places[tp].offset})
+            for tp in moved:
+                if not current():
+                    return False
+                await self._restore(tp, beginnings[tp], places[tp], reader, current)
+        return current()
+
+    def _stands(self, tp: TP, place: Committed) -> bool:
+        unit = self._units.get(tp)
+        return unit is not None and (unit.next_offset, unit.lineage_ms) == place
+
+    def _place(self, tp: TP, begin: int, stand: Committed | None) -> Committed:
+        """Where the unit has to stand, with its lineage: a new one where the group has none."""
+        if stand is None:
+            if begin:
+                log.warning(
+                    "History of %s-%d before offset %d is gone: it starts without.",
+                    tp.topic,
+                    tp.partition,
+                    begin,
+                )
+            return Committed(begin, now_ms())
+        if begin > stand.offset:
+            raise RetentionError(lost_sentence(tp, stand.offset, begin))
+        return Committed(stand.offset, stand.lineage_ms or now_ms())
+
+    async def _restore(
+        self, tp: TP, begin: int, place: Committed, reader: LogReader, current: Callable[[], bool]
+    ) -> None:
+        self.close(tp)
+        stage = self._stages[tp.topic]
+        stage.open(tp.partition, place.lineage_ms)
+        unit = self._units[tp] = Unit(stage, tp.partition, place.lineage_ms, begin)
+        if 0 < begin < place.offset:
+            log.warning(
+                "State of %s-%d is partial: Kafka has no records of it before offset %d any more.",
+                tp.topic,
+                tp.partition,
+                begin,
+            )
+        if begin == place.offset:
+            return
+        started_ms = now_ms()
+        async for records in reader.read(tp, place.offset, self._settings.max_poll_records):
+            stage.apply(tp.partition, records, now_ms(), True)
+            unit.next_offset = records[-1].offset + 1
+            # Everybody else in this loop (status, control, signals) gets a turn between batches.
+            await asyncio.sleep(0)
+            if not current():
+                return self.close(tp)
+        unit.next_offset = place.offset
+        log.info(
+            "Restored %s-%d by replay.",
+            tp.topic,
+            tp.partition,
+            extra={"records": place.offset - begin, "ms": now_ms() - started_ms},
+        )

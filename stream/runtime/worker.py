@@ -1,0 +1,229 @@
+"""A worker: one process that holds some units, works on their events and publishes what follows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from stream.errors import StreamError
+from stream.runtime import logs, topics
+from stream.runtime.app import App, build_app
+from stream.runtime.clock import now_ms
+from stream.runtime.control import Control
+from stream.runtime.freshness import Freshness
+from stream.runtime.kafka_sink import KafkaSink
+from stream.runtime.lane import Lane
+from stream.runtime.outbox import Outbox
+from stream.runtime.redis_sink import RedisSink
+from stream.runtime.settings import Settings
+from stream.runtime.stages import Engine, Learner, stages_of
+from stream.runtime.status import Status
+from stream.runtime.transport import Consumer
+from stream.runtime.units import Units
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.1
+STOP_GRACE_S = 5.0
+"""How long a stopping worker tries to deliver what it has begun; what it cannot is read again later.
+Container engines kill 10 s after they ask."""
+STOP_LIMIT_S = 9.0
+"""With Kafka away, neither a commit nor leaving the group ever ends: the process then ends without them."""
+
+EXIT_STOPPED, EXIT_CRASHED, EXIT_REFUSED = 0, 1, 2
+
+
+def run(settings: Settings, engine: Engine, make_learner: Callable[[], Learner]) -> int:
+    """Run a worker until it is told to stop (SIGINT, SIGTERM). Returns the exit code:
+
+    0 stopped as told, everything committed; 2 it cannot go on as things are (a `StreamError`, one sentence
+    in the log); 1 something unforeseen (traceback in the log). After 1 or 2 nothing undelivered is committed.
+    """
+    logs.configure(settings.log_level, settings.log_format)
+    with contextlib.ExitStack() as stack:
+        base = settings.datadir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stream-")))
+        datadir = base / settings.worker_id
+        datadir.mkdir(parents=True, exist_ok=True)
+        return asyncio.run(Worker(settings, engine, make_learner, datadir).run())
+
+
+class Worker:
+    """Everything that one process runs, in one event loop: all calls of the engine happen in its thread."""
+
+    def __init__(
+        self, settings: Settings, engine: Engine, make_learner: Callable[[], Learner], datadir: Path
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._datadir = datadir
+        stages = stages_of(engine, make_learner)
+        self._units = Units(settings, stages)
+        redis = RedisSink(settings.redis_url, settings.prefix, settings.ttl_s)
+        self._outbox = Outbox(KafkaSink(settings), redis)
+        self._freshness = Freshness()
+        self._lanes = [
+            Lane(
+                stage,
+                self._units,
+                self._outbox,
+                self._fail,
+                self._freshness if stage.topic == topics.EVENTS else None,
+            )
+            for stage in stages
+        ]
+        self._control = Control(settings, engine)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._over: asyncio.Future[None]
+        self._app: App
+        self._status: Status
+
+    async def run(self) -> int:
+        """Start, work, stop. Returns the exit code."""
+        loop = asyncio.get_running_loop()
+        self._over = loop.create_future()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._end)
+        working = asyncio.create_task(self._work())
+        await asyncio.wait((working, self._over), return_when=asyncio.FIRST_COMPLETED)
+        code = self._told(self._over.exception() if self._over.done() else working.exception())
+        limit = threading.Timer(STOP_LIMIT_S, _leave)
+        limit.daemon = True
+        limit.start()
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await working
+        log.info("Stopped.")
+        return code
+
+    async def _work(self) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            for name in await topics.prepare(self._settings):
+                log.info("Created topic %s.", name)
+            await self._outbox.redis.start()
+            stack.push_async_callback(self._outbox.redis.stop)
+            await self._outbox.kafka.start()
+            stack.push_async_callback(self._outbox.kafka.stop)
+            await self._control.start()
+            stack.push_async_callback(self._control.stop)
+            self._app = build_app(self._settings, self._datadir, self._lanes)
+            restore: Any = self._on_assigned
+            self._app.on_rebalance_complete.connect(restore)
+            self._status = Status(
+                self._settings,
+                self._engine,
+                self._units,
+                self._lanes,
+                self._outbox,
+                self._freshness,
+                self._highwater,
+            )
+            stack.push_async_callback(self._cancel_tasks)
+            stack.push_async_callback(self._stop_app)
+            for body in (
+                self._control.run(),
+                self._tick(),
+                self._status.run(),
+                *(lane.run() for lane in self._lanes),
+            ):
+                self._spawn(body)
+            # What exists now stays: full collections need not look at it again and again.
+            gc.collect()
+            gc.freeze()
+            self._consumer.abandon = self._abandon
+            await self._app.start()
+            await self._app.wait_until_stopped()
+            raise self._app.crash_reason or RuntimeError("Faust stopped by itself")
+
+    def _spawn(self, body: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(body)
+        task.add_done_callback(self._on_done)
+        self._tasks.append(task)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            self._fail(task.exception())
+
+    async def _on_assigned(self, app: Any, **_: Any) -> None:
+        """After a rebalance, before the flow starts: bring the units to where the group has committed."""
+        rebalance, generation = app.rebalancing_count, app.consumer_generation_id
+        try:
+            restored = await self._units.assign(
+                self._consumer.assignment(), self._consumer, lambda: app.rebalancing_count == rebalance
+            )
+        except Exception as error:
+            self._fail(error)
+            restored = False
+        while not restored and app.consumer_generation_id == generation:
+            # Returning would start the flow over units that are not restored.
+            await asyncio.sleep(0.05)
+        if restored:
+            held = {stage: sorted(map(int, of)) for stage, of in self._status.collect()["partitions"].items()}
+            log.info("Partitions moved." if self._status.ready else "Ready.", extra={"partitions": held})
+            self._status.ready = True
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            if self._status.ready and not self._app.rebalancing:
+                await self._outbox.deliver(self._engine.tick(now_ms()))
+
+    @property
+    def _consumer(self) -> Consumer:
+        consumer = self._app.consumer
+        assert isinstance(consumer, Consumer)
+        return consumer
+
+    def _highwater(self, tp: Any) -> int | None:
+        with contextlib.suppress(Exception):
+            return self._consumer.highwater(tp)
+        return None
+
+    def _end(self) -> None:
+        if not self._over.done():
+            self._over.set_result(None)
+
+    def _fail(self, error: BaseException | None) -> None:
+        if not self._over.done():
+            self._over.set_exception(error or RuntimeError("a task ended that never should"))
+        self._abandon()
+
+    def _abandon(self) -> None:
+        for lane in self._lanes:
+            lane.abandon()
+
+    async def _stop_app(self) -> None:
+        """Finish what is begun, commit it, leave the group."""
+        late = asyncio.get_running_loop().call_later(STOP_GRACE_S, self._abandon)
+        await self._app.stop()
+        late.cancel()
+
+    async def _cancel_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _told(self, error: BaseException | None) -> int:
+        if error is None:
+            log.info("Stopping: finishing what is begun.")
+            return EXIT_STOPPED
+        if isinstance(error, StreamError):
+            log.error("%s", error)
+            return EXIT_REFUSED
+        log.error("The worker ends: %s", error or type(error).__name__, exc_info=error)
+        return EXIT_CRASHED
+
+
+def _leave() -> None:
+    """End the process here and now; a worker may be killed at any time, so nothing is lost by it."""
+    log.error("Kafka or Redis does not answer: leaving at once, and what was begun is read again.")
+    logging.shutdown()
+    os._exit(EXIT_CRASHED)

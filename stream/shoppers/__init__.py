@@ -1,0 +1,1 @@
+"""All that is keyed by shopper: session, window, basket, history, duplicates."""

@@ -1,0 +1,308 @@
+"""One pass over a batch: every event changes its shopper's row, tells the items, and asks for a list.
+
+The order of steps for one event is the order of this file's `advance`. Nothing here depends on where
+a batch begins or ends, but for the lists themselves: they use the item rows as they are now.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.events.decode import CART, HIDE, IMPRESSION, LIKE, PURCHASE, RATING, REMOVE, RETURN, VIEW
+from stream.items.table import Facts
+from stream.recommend.candidates import Scratch, clear, gather
+from stream.recommend.encode import Lists
+from stream.recommend.exposures import RING, WINDOW_MS, Examples, label, remember
+from stream.recommend.popular import Leaders
+from stream.recommend.rank import LENGTH, Ranking, Scorer, choose, describe, order
+from stream.shoppers.duplicates import Seen, first_time
+from stream.shoppers.emit import Outbox, emit_bought, emit_led_to, emit_touch, emit_viewed
+from stream.shoppers.evict import Room, admit
+from stream.shoppers.history import already_bought, buy, hide, take_back
+from stream.shoppers.row import BASKET, RECENT
+from stream.state.hashing import mix64
+from stream.state.interner import Names
+from stream.state.jit import Row, kernel
+
+SESSION_GAP_MS = 30 * 60_000
+"""Without a session id, a pause of 30 minutes ends a session (the web-analytics convention)."""
+
+CROWD_EVENTS_PER_HOUR = 1000
+"""An id with more events in an hour of event time is a crowd or a bot: kept out of the pair counts."""
+
+_HOUR_MS = 3_600_000
+
+ACCEPTED, DUPLICATES, CROWDED, SESSIONS, EMPTY = range(5)
+"""Positions in `Shoppers.counts`."""
+
+
+class Shoppers(NamedTuple):
+    """State of one unit as kernels see it. Row 0 of the histories stays empty: it stands for none."""
+
+    rows: NDArray[np.void]
+    names: Names
+    histories: NDArray[np.void]
+    next_history: NDArray[np.int64]
+    room: Room
+    seen: Seen
+    ring: NDArray[np.void]
+    next_slot: NDArray[np.int64]
+    clock_ms: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
+class Events(NamedTuple):
+    """One batch as kernels see it: see `stream.events.decode.Batch`; `shopper` and `item` are numbers."""
+
+    offset: NDArray[np.int64]
+    ts_ms: NDArray[np.int64]
+    code: NDArray[np.uint8]
+    event: NDArray[np.uint64]
+    session: NDArray[np.uint64]
+    order: NDArray[np.uint64]
+    quantity: NDArray[np.int32]
+    shopper: NDArray[np.int32]
+    item: NDArray[np.int32]
+
+
+class Ranker(NamedTuple):
+    """What lists are made from: item rows, popularity, the model, and room to work in."""
+
+    items: NDArray[np.void]
+    facts: Facts
+    item_names: Names
+    leaders: Leaders
+    scorer: Scorer
+    scratch: Scratch
+    ranking: Ranking
+    gain: float
+
+
+@kernel
+def _history(shoppers: Shoppers, row: Row) -> Row:
+    """The shopper's history for writing, made if there is none."""
+    if row.history == 0:
+        free = shoppers.room.free_histories
+        if free[0] > 0:
+            row.history = free[free[0]]
+            free[0] -= 1
+        else:
+            shoppers.next_history[0] += 1
+            row.history = shoppers.next_history[0]
+    return shoppers.histories[row.history]
+
+
+@kernel
+def _is_duplicate(shoppers: Shoppers, row: Row, code: int, event: np.uint64) -> bool:
+    if code == PURCHASE and row.history > 0 and already_bought(shoppers.histories[row.history], event):
+        return True
+    return not first_time(shoppers.seen, row.bucket, event)
+
+
+@kernel
+def _begin(row: Row, session: np.uint64, ts_ms: int) -> bool:
+    """Open a new session if this event belongs to one; True if so."""
+    if row.events == 0:
+        new = True
+    elif session != np.uint64(0):
+        new = session != row.session
+    else:
+        new = ts_ms - row.last_ts_ms > SESSION_GAP_MS
+    if new:
+        row.in_session = 0
+        row.in_basket = 0
+        row.order = np.uint64(0)
+    if session != np.uint64(0) or new:
+        row.session = session
+    return new
+
+
+@kernel
+def _is_crowd(row: Row, ts_ms: int) -> bool:
+    """Whether too many events of one hour carry this id."""
+    hour = ts_ms // _HOUR_MS
+    if row.hour != hour:
+        row.hour = hour
+        row.in_hour = 0
+    row.in_hour += 1
+    return row.crowd or row.in_hour > CROWD_EVENTS_PER_HOUR  # type: ignore[no-any-return]
+
+
+@kernel
+def look_at(row: Row, item: int) -> None:
+    """Move `item` to the front of the window."""
+    at = RECENT - 1
+    for k in range(RECENT):
+        if row.recent[k] == item + 1:
+            at = k
+            break
+    if at >= row.in_session:
+        row.in_session = min(row.in_session + 1, RECENT)
+    for k in range(at, 0, -1):
+        row.recent[k] = row.recent[k - 1]
+    row.recent[0] = item + 1
+
+
+@kernel
+def _pair(row: Row, events: Events, e: int, out: Outbox) -> None:
+    """Pairs of one event with the session's window, and with the basket if it is a purchase."""
+    item = events.item[e]
+    if events.code[e] == PURCHASE:
+        for k in range(row.in_session):
+            if row.recent[k] != item + 1:
+                emit_led_to(out, e, item, row.recent[k] - 1, k + 1)
+        for k in range(min(row.in_basket, BASKET)):
+            if row.basket[k] != item + 1:
+                emit_bought(out, e, item, row.basket[k] - 1)
+    elif row.in_session == 0 or row.recent[0] != item + 1:
+        distance = 0
+        for k in range(row.in_session):
+            distance += 1
+            if row.recent[k] != item + 1:
+                emit_viewed(out, e, item, row.recent[k] - 1, distance)
+
+
+@kernel
+def _apply(shoppers: Shoppers, row: Row, events: Events, e: int, crowd: bool, out: Outbox) -> None:
+    """What the event does to window, basket and history, and what the items hear of it."""
+    code, item = events.code[e], events.item[e]
+    if code == PURCHASE and events.order[e] != row.order:
+        row.order = events.order[e]
+        row.in_basket = 0
+    if item < 0:
+        return
+    interest = code == VIEW or code == CART or code == LIKE or code == RATING or code == PURCHASE
+    if interest and not crowd:
+        _pair(row, events, e, out)
+    if interest or code == RETURN or code == REMOVE:
+        emit_touch(out, e, item)
+    if code == PURCHASE:
+        known = False
+        for k in range(min(row.in_basket, BASKET)):
+            known = known or row.basket[k] == item + 1
+        if not known:
+            row.basket[row.in_basket % BASKET] = item + 1
+            row.in_basket += 1
+        buy(_history(shoppers, row), item, events.event[e], events.quantity[e])
+    elif code == RETURN and row.history > 0:
+        take_back(shoppers.histories[row.history], item, events.quantity[e])
+    elif code == HIDE:
+        hide(_history(shoppers, row), item)
+    if interest:
+        look_at(row, item)
+
+
+@kernel
+def _label(
+    shoppers: Shoppers, row: Row, events: Events, e: int, leaders: Leaders, examples: Examples
+) -> None:
+    """Close the shopper's waiting list, if this event tells what came of it."""
+    code, item = events.code[e], events.item[e]
+    step = code == VIEW or code == CART or code == LIKE or code == RATING or code == PURCHASE
+    if row.exposure == 0 or not step or row.recent[0] == item + 1:
+        return
+    slot = shoppers.ring[row.exposure - 1]
+    row.exposure = 0
+    if slot.shopper == events.shopper[e] and events.ts_ms[e] - slot.ts_ms <= WINDOW_MS:
+        last = row.recent[0] - 1
+        label(slot, item, last, leaders, mix64(events.event[e]), examples)
+
+
+@kernel
+def make_list(shoppers: Shoppers, row: Row, ranker: Ranker, lists: Lists, n: int, measured: bool) -> int:
+    """Rank for one shopper into list `n`; its length. About 5 µs, most of it the candidates.
+
+    The model's order is worked out when it is published, or `measured` (this list will be labelled).
+    """
+    history = shoppers.histories[row.history]
+    scratch, ranking = ranker.scratch, ranker.ranking
+    gather(scratch, ranker.items, ranker.facts, ranker.leaders, row, history, ranker.gain)
+    choose(scratch, ranker.item_names, ranking)
+    active = ranker.scorer.active[0]
+    if active or measured:
+        describe(scratch, ranker.facts, ranker.leaders, row, ranking)
+        order(ranking, ranker.scorer)
+    size = min(ranking.size[0], LENGTH)
+    for k in range(size):
+        c = ranking.place[ranking.order[k] if active else k]
+        lists.item[n, k] = scratch.item[c]
+        lists.reason[n, k] = scratch.reason[c]
+        if active:
+            lists.score[n, k] = 1.0 / (1.0 + np.exp(-ranking.score[ranking.order[k]]))
+        else:
+            lists.score[n, k] = scratch.score[c]
+    lists.size[n] = size
+    clear(scratch, row, history)
+    return size  # type: ignore[no-any-return]
+
+
+@kernel
+def advance(
+    shoppers: Shoppers,
+    events: Events,
+    first: int,
+    stop: int,
+    used: int,
+    ranker: Ranker,
+    out: Outbox,
+    examples: Examples,
+    sample_below: np.uint64,
+    silent: bool,
+    lists: Lists,
+    asked: NDArray[np.int32],
+) -> int:
+    """Apply events `first` to `stop`; the number of lists made, for the events named in `asked`.
+
+    A list whose event's hash is below `sample_below` waits in the ring for its label. `silent`: only
+    state changes (replay). `asked[k]` is -1 - event where nothing at all could be recommended yet.
+    `used` bounds the shoppers' numbers.
+    """
+    n = 0
+    for e in range(first, stop):
+        row = shoppers.rows[events.shopper[e]]
+        if row.events == 0:
+            row.bucket = shoppers.names.entries[events.shopper[e]].hash >> np.uint64(58)
+        if _is_duplicate(shoppers, row, events.code[e], events.event[e]):
+            shoppers.counts[DUPLICATES] += 1
+            continue
+        shoppers.counts[ACCEPTED] += 1
+        if row.events == 0:
+            admit(shoppers.room, shoppers.rows, shoppers.histories, used, row)
+        crowd = _is_crowd(row, events.ts_ms[e])
+        shoppers.counts[CROWDED] += crowd
+        shoppers.counts[SESSIONS] += _begin(row, events.session[e], events.ts_ms[e])
+        if not silent:
+            _label(shoppers, row, events, e, ranker.leaders, examples)
+        _apply(shoppers, row, events, e, crowd, out)
+        row.events += 1
+        row.last_ts_ms = max(row.last_ts_ms, events.ts_ms[e])
+        shoppers.clock_ms[0] = max(shoppers.clock_ms[0], events.ts_ms[e])
+        if silent or events.code[e] == IMPRESSION:
+            continue
+        measured = not crowd and bool(mix64(events.event[e]) <= sample_below)
+        size = make_list(shoppers, row, ranker, lists, n, measured)
+        asked[n] = e if size else -1 - e
+        n += 1
+        shoppers.counts[EMPTY] += size == 0
+        if measured and size:
+            at = shoppers.next_slot[0] % RING
+            shoppers.next_slot[0] += 1
+            row.exposure = at + 1
+            remember(
+                shoppers.ring, at, events.shopper[e], events.offset[e], events.ts_ms[e],
+                ranker.scratch, ranker.ranking, ranker.scorer,
+            )  # fmt: skip
+    return n
+
+
+@kernel
+def make_lists(
+    shoppers: Shoppers, numbers: NDArray[np.int32], ranker: Ranker, lists: Lists, asked: NDArray[np.int32]
+) -> None:
+    """Rank for shoppers outside of any event; `asked` as in `advance`."""
+    for n in range(len(numbers)):
+        size = make_list(shoppers, shoppers.rows[numbers[n]], ranker, lists, n, False)
+        asked[n] = n if size else -1 - n

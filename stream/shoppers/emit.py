@@ -1,0 +1,83 @@
+"""What the shopper stage has to say to the item stage, gathered in columns by item partition."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.exchange import BACKWARD, FORWARD
+from stream.items.row import BOUGHT, LED_TO, VIEWED
+from stream.shoppers.row import BASKET, RECENT
+from stream.state.jit import kernel
+
+PAIRS_PER_EVENT = 2 * max(RECENT, BASKET) + RECENT
+"""The most pairs one event makes: a purchase, with its basket both ways and all that led to it."""
+
+_KIND, _DIRECTION = 6, 5
+
+
+class Outbox(NamedTuple):
+    """Columns of one batch, reused. `filled` = touches, pairs. Items are worker numbers."""
+
+    touch_event: NDArray[np.uint32]
+    touch_item: NDArray[np.int32]
+    pair_event: NDArray[np.uint32]
+    pair_item: NDArray[np.int32]
+    pair_other: NDArray[np.int32]
+    pair_code: NDArray[np.uint8]
+    filled: NDArray[np.int64]
+
+
+def new_outbox(events: int) -> Outbox:
+    """Room for what `events` events can say."""
+    pairs = events * PAIRS_PER_EVENT
+    return Outbox(
+        np.zeros(events, np.uint32),
+        np.zeros(events, np.int32),
+        np.zeros(pairs, np.uint32),
+        np.zeros(pairs, np.int32),
+        np.zeros(pairs, np.int32),
+        np.zeros(pairs, np.uint8),
+        np.zeros(2, np.int64),
+    )
+
+
+@kernel
+def emit_touch(out: Outbox, event: int, item: int) -> None:
+    """Event `event` of the batch touched `item`."""
+    n = out.filled[0]
+    out.touch_event[n] = event
+    out.touch_item[n] = item
+    out.filled[0] += 1
+
+
+@kernel
+def _emit_pair(out: Outbox, event: int, item: int, other: int, code: int) -> None:
+    n = out.filled[1]
+    out.pair_event[n] = event
+    out.pair_item[n] = item
+    out.pair_other[n] = other
+    out.pair_code[n] = code
+    out.filled[1] += 1
+
+
+@kernel
+def emit_viewed(out: Outbox, event: int, item: int, earlier: int, distance: int) -> None:
+    """`item` was looked at `distance` events after `earlier`, in one session."""
+    _emit_pair(out, event, earlier, item, VIEWED << _KIND | FORWARD << _DIRECTION | distance)
+    _emit_pair(out, event, item, earlier, VIEWED << _KIND | BACKWARD << _DIRECTION | distance)
+
+
+@kernel
+def emit_bought(out: Outbox, event: int, item: int, other: int) -> None:
+    """`item` and `other` lie in one basket; both directions weigh alike."""
+    _emit_pair(out, event, other, item, BOUGHT << _KIND | FORWARD << _DIRECTION | 1)
+    _emit_pair(out, event, item, other, BOUGHT << _KIND | FORWARD << _DIRECTION | 1)
+
+
+@kernel
+def emit_led_to(out: Outbox, event: int, bought: int, viewed: int, distance: int) -> None:
+    """`bought` was bought `distance` events after `viewed` was looked at."""
+    _emit_pair(out, event, viewed, bought, LED_TO << _KIND | FORWARD << _DIRECTION | distance)

@@ -1,0 +1,54 @@
+"""What is known of one shopper: a small row for everybody, a larger one for those who bought or hid."""
+
+from __future__ import annotations
+
+import numpy as np
+
+RECENT = 10
+"""Items in the window of co-occurrence, and the most that a list can build on."""
+
+BASKET = 10
+"""Items of the current order that a further line is paired with."""
+
+BOUGHT = 32
+"""Purchases remembered: not recommended again, and recognised when a client sends them twice."""
+
+HIDDEN = 32
+"""Items a shopper asked not to see; the oldest is forgotten first."""
+
+SHOPPER = np.dtype(
+    [
+        # Item numbers are stored + 1, so that zeroed memory is an empty row.
+        ("events", np.int64),
+        ("last_ts_ms", np.int64),
+        ("session", np.uint64),
+        ("order", np.uint64),
+        ("recent", np.int32, (RECENT,)),
+        ("basket", np.int32, (BASKET,)),
+        ("in_session", np.int32),
+        ("in_basket", np.int32),
+        # Row + 1 in the unit's table of histories, slot + 1 in its ring of exposures (0: none).
+        ("history", np.int32),
+        ("exposure", np.int32),
+        # Events in the current hour of event time: what tells a crowd behind one id from a person.
+        ("hour", np.int32),
+        ("in_hour", np.int32),
+        ("crowd", np.bool_),
+        ("bucket", np.uint8),
+    ],
+    align=True,
+)
+"""The row of one shopper."""
+
+HISTORY = np.dtype(
+    [
+        ("bought", np.int32, (BOUGHT,)),
+        ("bought_event", np.uint64, (BOUGHT,)),
+        ("quantity", np.int32, (BOUGHT,)),
+        ("hidden", np.int32, (HIDDEN,)),
+        ("n_bought", np.int64),
+        ("n_hidden", np.int64),
+    ],
+    align=True,
+)
+"""Purchases and hidden items of one shopper: rings, `n_*` counts all ever written."""

@@ -1,0 +1,210 @@
+"""The unit of the shopper stage: all that follows from one partition of `events`, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.effects import Effects, Message, Values
+from stream.events.decode import Batch, TimeBounds, decode
+from stream.events.records import Record
+from stream.events.types import Impression
+from stream.items.table import ItemTable
+from stream.learn.examples import pack_examples
+from stream.recommend.candidates import REASONS
+from stream.recommend.encode import Lists, Writer, new_lists
+from stream.recommend.exposures import EXPOSURE, RING, confirm, new_examples
+from stream.recommend.rank import LENGTH
+from stream.shoppers.advance import Events, Ranker, Shoppers, advance, make_lists
+from stream.shoppers.duplicates import new_seen
+from stream.shoppers.emit import new_outbox
+from stream.shoppers.evict import new_room
+from stream.shoppers.pack import Packer
+from stream.shoppers.row import HISTORY, SHOPPER
+from stream.state.arena import reserve
+from stream.state.interner import Interner
+
+CHUNK = 1024
+"""Events applied by one call of the kernel: bounds the working memory, changes no result."""
+
+OWED = 65_536
+"""Shoppers remembered who could not be given any list yet: only before the first popularity arrives."""
+
+
+class ShopperUnit:
+    """State of one partition of `events`, and what its batches want to be written."""
+
+    def __init__(
+        self, partition: int, lineage_ms: int, table: ItemTable, max_shoppers: int, bounds: TimeBounds
+    ) -> None:
+        self.partition = partition
+        self.lineage_ms = lineage_ms
+        self.position = -1
+        self.sent_upto = [-1] * table.partitions
+        self.bounds = bounds
+        self._table = table
+        # Beyond the cap lie those who arrive in one chunk before others are evicted.
+        capacity = max_shoppers + CHUNK
+        self.interner = Interner(capacity)
+        self.state = Shoppers(
+            rows=reserve(capacity, SHOPPER),
+            names=self.interner.names,
+            histories=reserve(capacity + 1, HISTORY),
+            next_history=np.zeros(1, np.int64),
+            room=new_room(max_shoppers, capacity),
+            seen=new_seen(),
+            ring=reserve(RING, EXPOSURE),
+            next_slot=np.zeros(1, np.int64),
+            clock_ms=np.zeros(1, np.int64),
+            counts=np.zeros(5, np.int64),
+        )
+        self._lists = new_lists(CHUNK, LENGTH)
+        self._asked = np.zeros(CHUNK, np.int32)
+        self._outbox = new_outbox(CHUNK)
+        self._packer = Packer(partition, table, CHUNK)
+        self._examples = new_examples(CHUNK)
+        self._writer = Writer(CHUNK, LENGTH, REASONS)
+        self._owed: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.interner)
+
+    def apply(
+        self,
+        records: Sequence[Record],
+        ranker: Ranker,
+        model: str,
+        sample: float,
+        now_ms: int,
+        silent: bool,
+    ) -> tuple[Effects, list[bytes]]:
+        """One batch in, effects out, and the packed examples that came of it.
+
+        `sample` is the share of lists to be labelled, `model` the name of the model behind `ranker`.
+        """
+        effects = Effects()
+        examples: list[bytes] = []
+        for at in range(0, len(records), CHUNK):
+            part = records[at : at + CHUNK]
+            decoded = decode(part, self.bounds)
+            effects.refused += decoded.refused
+            effects.rekeyed += decoded.rekeyed
+            self._apply(decoded.batch, part[-1].offset, ranker, model, sample, now_ms, silent, effects)
+            if self._examples.filled[1]:
+                examples.append(pack_examples(self._examples))
+        return effects, examples
+
+    def _apply(
+        self,
+        batch: Batch,
+        upto: int,
+        ranker: Ranker,
+        model: str,
+        sample: float,
+        now_ms: int,
+        silent: bool,
+        effects: Effects,
+    ) -> None:
+        n = len(batch.offset)
+        shopper = self.interner.intern(batch.users, n)
+        item = self._table.numbers(batch.items, n)
+        events = Events(
+            batch.offset, batch.ts_ms, batch.code, batch.event, batch.session, batch.order,
+            batch.quantity, shopper, item,
+        )  # fmt: skip
+        self._outbox.filled[:] = 0
+        self._examples.filled[:] = 0
+        below = np.uint64(min(sample, 1.0) * (2.0**64 - 2048))
+        used = self.interner.used
+        lists, asked = self._lists, self._asked
+        made = start = 0
+        # An impression is about a list that an event before it made: stop there, and go on after it.
+        for stop, impression in [*batch.shown, (n, None)]:
+            here = advance(
+                self.state, events, start, stop, used, ranker, self._outbox, self._examples, below, silent,
+                lists, asked,
+            )  # fmt: skip
+            made += here
+            start = stop
+            if impression is not None:
+                lists, asked = lists.part(slice(here, None)), asked[here:]
+                self._confirm(impression, int(shopper[stop]))
+        self.position = upto
+        if silent:
+            self.sent_upto = [upto] * len(self.sent_upto)
+        else:
+            # Decay time may not run ahead of the record by more than a minute, or one event from the
+            # future would outweigh everything.
+            decay_ts = np.minimum(batch.ts_ms, batch.record_ts_ms + 60_000)
+            messages = self._packer.pack(self._outbox, self.sent_upto, upto, batch, decay_ts)
+            effects.messages += [Message("item-updates", None, value, q) for q, value in messages]
+            self._publish(made, shopper, batch.offset, now_ms, model, effects)
+        self._forget(shopper)
+
+    def _forget(self, shopper: NDArray[np.int32]) -> None:
+        """Release the names of those who were evicted, or never got a row, and did not come back."""
+        evicted = self.state.room.evicted
+        gone = np.unique(np.concatenate([evicted[1 : 1 + evicted[0]], shopper]))
+        gone = gone[self.state.rows["events"][gone] == 0]
+        evicted[0] = 0
+        if len(gone):
+            self.interner.release(gone)
+            for number in gone.tolist():
+                self._owed.pop(number, None)
+
+    def _confirm(self, impression: Impression, shopper: int) -> None:
+        """Mark what an impression says was really shown of the list that waits for its label.
+
+        Its `request_id` is the list's version: lineage, dash, offset.
+        """
+        _, _, offset = (impression.request_id or "").partition("-")
+        exposure = int(self.state.rows["exposure"][shopper])
+        if not exposure or not offset.isdigit():
+            return
+        at = exposure - 1
+        if self.state.ring["shopper"][at] == shopper and self.state.ring["offset"][at] == int(offset):
+            ids = [shown.item_id.encode() for shown in impression.items or []]
+            numbers = [self._table.interner.find(name) for name in ids]
+            confirm(self.state.ring, at, np.array(numbers, np.int32))
+
+    def _publish(
+        self,
+        made: int,
+        shopper: NDArray[np.int32],
+        offset: NDArray[np.int64],
+        now_ms: int,
+        model: str,
+        effects: Effects,
+    ) -> None:
+        asked = self._asked[:made]
+        if (asked < 0).any():
+            for e in -1 - asked[asked < 0]:
+                if len(self._owed) < OWED:
+                    self._owed[int(shopper[e])] = int(offset[e])
+            good = np.flatnonzero(asked >= 0)
+            for column in self._lists:
+                column[: len(good)] = column[good]
+            asked = asked[good]
+        if not len(asked):
+            return
+        ids = self.interner.blob(shopper[asked]).split(b"\0")
+        values = self._writer.write(
+            self._lists, len(asked), self._table.interner.names, self.lineage_ms, offset[asked], now_ms,
+            model,
+        )  # fmt: skip
+        effects.values.append(Values("recs", ids, values))
+
+    def owed(self, ranker: Ranker, model: str, now_ms: int, limit: int) -> Effects:
+        """Lists for shoppers who could not be given one when their event came (a cold start of the
+        whole system), now that something is known. At most `limit` at once."""
+        effects = Effects()
+        if not self._owed or not ranker.leaders.overall[0]:
+            return effects
+        shoppers = list(self._owed)[: min(limit, CHUNK)]
+        offsets = [self._owed.pop(number) for number in shoppers]
+        numbers = np.array(shoppers, np.int32)
+        make_lists(self.state, numbers, ranker, self._lists, self._asked)
+        self._publish(len(shoppers), numbers, np.array(offsets, np.int64), now_ms, model, effects)
+        return effects

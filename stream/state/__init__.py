@@ -1,0 +1,1 @@
+"""What state is made of: reserved arrays, interned ids, hashes, decay, compiled kernels."""

@@ -1,0 +1,221 @@
+"""Ids to small numbers and back, in flat arrays that kernels can read.
+
+Numbers live inside one worker; on the wire and on disk ids are strings. A number is given out
+again only after `release`, which its owner calls when no row holds it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.errors import StreamError
+from stream.state.arena import reserve
+from stream.state.hashing import NUL, hash64
+from stream.state.jit import kernel
+
+ENTRY = np.dtype([("hash", np.uint64), ("start", np.int64), ("length", np.int32), ("room", np.int32)])
+"""One interned id: its hash (0 = free), where its bytes lie in the arena, and the room they have."""
+
+# Ids average 10 to 40 bytes; 4-byte UTF-8 at the longest. The arena is address space, not memory.
+_ARENA_BYTES_PER_ID = 512
+
+_COUNT, _END, _FREE, _LIVE = 0, 1, 2, 3
+
+
+class Names(NamedTuple):
+    """What kernels need to read ids: entries, arena bytes."""
+
+    entries: NDArray[np.void]
+    arena: NDArray[np.uint8]
+
+
+class Interner:
+    """Open addressing over id bytes; about 50 ns an id, no Python object per id.
+
+    `capacity` is a hard cap: `intern` of a further new id gives -1, and the owner makes room.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.names = Names(reserve(capacity, ENTRY), reserve(capacity * _ARENA_BYTES_PER_ID, np.uint8))
+        self._free = reserve(capacity, np.int32)
+        self._table = np.full(1024, -1, np.int32)
+        self._counts = np.zeros(4, np.int64)
+
+    def __len__(self) -> int:
+        return int(self._counts[_LIVE])
+
+    @property
+    def used(self) -> int:
+        """Numbers ever given out: rows at and above it were never touched."""
+        return int(self._counts[_COUNT])
+
+    def intern(self, blob: bytes, count: int) -> NDArray[np.int32]:
+        """Numbers of `count` NUL-separated ids, new ones included; -1 where empty or at the cap."""
+        out = np.empty(count, np.int32)
+        while (len(self) + count) * 2 > len(self._table) < self.capacity * 4:
+            self._table = np.full(len(self._table) * 2, -1, np.int32)
+            _refill(self.names, self._table, self.used)
+        data = np.frombuffer(blob, np.uint8)
+        _intern(data, self.names, self._table, self._counts, self._free, self.capacity, out)
+        return out
+
+    def intern_one(self, name: bytes) -> int:
+        """Number of one id."""
+        return int(self.intern(name, 1)[0])
+
+    def find(self, name: bytes) -> int:
+        """Number of an id, or -1 if it is not known; never adds it."""
+        return int(_find(np.frombuffer(name, np.uint8), 0, len(name), self.names, self._table))
+
+    def name(self, number: int) -> bytes:
+        """The id behind a number."""
+        entry = self.names.entries[number]
+        start = int(entry["start"])
+        return self.names.arena[start : start + int(entry["length"])].tobytes()
+
+    def blob(self, numbers: NDArray[np.int32]) -> bytes:
+        """NUL-separated ids of `numbers`."""
+        lengths = self.names.entries["length"][numbers]
+        out = np.empty(int(lengths.sum()) + len(numbers), np.uint8)
+        _gather(self.names, numbers, out)
+        return out[:-1].tobytes() if len(numbers) else b""
+
+    def release(self, numbers: NDArray[np.int32]) -> None:
+        """Forget ids. The caller vouches that no row holds their numbers any more."""
+        _release(self.names, self._table, self._counts, self._free, numbers)
+
+
+def joined(ids: Sequence[str]) -> bytes:
+    """Ids as one NUL-separated blob, in UTF-8."""
+    return "\0".join(ids).encode()
+
+
+def require_room(number: int, what: str, setting: str) -> None:
+    """Raise a `StreamError` if `number` says that an interner is full."""
+    if number < 0:
+        raise StreamError(f"no room for another {what}: raise the setting {setting}")
+
+
+@kernel
+def _probe(names: Names, table: NDArray[np.int32], h: np.uint64) -> int:
+    """Position of the first slot to look at for hash `h`."""
+    return np.int64(h & np.uint64(len(table) - 1))  # type: ignore[return-value]
+
+
+@kernel
+def _find(blob: NDArray[np.uint8], start: int, stop: int, names: Names, table: NDArray[np.int32]) -> int:
+    h = hash64(blob, start, stop)
+    at = _probe(names, table, h)
+    while table[at] >= 0:
+        entry = names.entries[table[at]]
+        if entry.hash == h and entry.length == stop - start:
+            same = True
+            for k in range(stop - start):
+                if names.arena[entry.start + k] != blob[start + k]:
+                    same = False
+                    break
+            if same:
+                return table[at]  # type: ignore[no-any-return]
+        at = (at + 1) & (len(table) - 1)
+    return -1
+
+
+@kernel
+def _intern(
+    blob: NDArray[np.uint8],
+    names: Names,
+    table: NDArray[np.int32],
+    counts: NDArray[np.int64],
+    free: NDArray[np.int32],
+    capacity: int,
+    out: NDArray[np.int32],
+) -> None:
+    start = 0
+    for n in range(len(out)):
+        stop = start
+        while stop < len(blob) and blob[stop] != NUL:
+            stop += 1
+        length = stop - start
+        number = -1
+        if length > 0:
+            number = _find(blob, start, stop, names, table)
+            if number < 0 and counts[_LIVE] < capacity:
+                if counts[_FREE] > 0:
+                    counts[_FREE] -= 1
+                    number = free[counts[_FREE]]
+                else:
+                    number = counts[_COUNT]
+                    counts[_COUNT] += 1
+                entry = names.entries[number]
+                if entry.room < length:
+                    entry.start = counts[_END]
+                    entry.room = length
+                    counts[_END] += length
+                for k in range(length):
+                    names.arena[entry.start + k] = blob[start + k]
+                entry.length = length
+                entry.hash = hash64(blob, start, stop)
+                counts[_LIVE] += 1
+                at = _probe(names, table, entry.hash)
+                while table[at] >= 0:
+                    at = (at + 1) & (len(table) - 1)
+                table[at] = number
+        out[n] = number
+        start = stop + 1
+
+
+@kernel
+def _refill(names: Names, table: NDArray[np.int32], used: int) -> None:
+    for number in range(used):
+        h = names.entries[number].hash
+        if h != np.uint64(0):
+            at = _probe(names, table, h)
+            while table[at] >= 0:
+                at = (at + 1) & (len(table) - 1)
+            table[at] = number
+
+
+@kernel
+def _release(
+    names: Names,
+    table: NDArray[np.int32],
+    counts: NDArray[np.int64],
+    free: NDArray[np.int32],
+    numbers: NDArray[np.int32],
+) -> None:
+    mask = len(table) - 1
+    for number in numbers:
+        at = _probe(names, table, names.entries[number].hash)
+        while table[at] != number:
+            at = (at + 1) & mask
+        # Backward-shift deletion keeps probe chains whole without tombstones.
+        hole = at
+        at = (at + 1) & mask
+        while table[at] >= 0:
+            home = _probe(names, table, names.entries[table[at]].hash)
+            if ((at - home) & mask) >= ((at - hole) & mask):
+                table[hole] = table[at]
+                hole = at
+            at = (at + 1) & mask
+        table[hole] = -1
+        names.entries[number].hash = np.uint64(0)
+        free[counts[_FREE]] = number
+        counts[_FREE] += 1
+        counts[_LIVE] -= 1
+
+
+@kernel
+def _gather(names: Names, numbers: NDArray[np.int32], out: NDArray[np.uint8]) -> None:
+    at = 0
+    for number in numbers:
+        entry = names.entries[number]
+        for k in range(entry.length):
+            out[at + k] = names.arena[entry.start + k]
+        at += entry.length
+        out[at] = NUL
+        at += 1

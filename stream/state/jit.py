@@ -1,0 +1,52 @@
+"""The one way kernels are compiled: numba, without the GIL, cached on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar, cast
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., object])
+
+Row: TypeAlias = Any
+"""One row of a structured array. Inside kernels its fields are attributes, which numpy's types lack."""
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def _cache_dir() -> Path:
+    """Folder of compiled kernels for exactly this source.
+
+    numba notices a change of a kernel's own file, but not of a kernel that it calls in another
+    file, and would go on running the old callee. So the folder's name is a digest of all sources
+    that hold kernels; folders of the same checkout with another digest are removed.
+    """
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stream-kernels"
+    digest = hashlib.sha256()
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        source = path.read_bytes()
+        if b"@kernel" in source:
+            digest.update(source)
+    checkout = hashlib.sha256(str(_PACKAGE).encode()).hexdigest()[:12]
+    current = root / f"{checkout}-{digest.hexdigest()[:16]}"
+    for stale in root.glob(f"{checkout}-*"):
+        if stale != current:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(stale)
+    return current
+
+
+if not os.environ.get("NUMBA_CACHE_DIR"):
+    setattr(numba.config, "CACHE_DIR", str(_cache_dir()))  # noqa: B010 - set by name: numba makes it so
+
+
+def kernel(function: F) -> F:
+    """Compile `function` with numba on its first call (seconds, once; then read from the cache)."""
+    compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return cast(F, compiled)

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from stream.effects import Effects
+from stream.events.records import LogRecord
+from stream.runtime.freshness import Freshness
+from stream.runtime.lane import Lane
+from stream.runtime.stages import Stage
+from stream.runtime.units import Unit
+
+TP0 = TP("events", 0)
+
+
+class Scene:
+    """A lane with everything around it replaced; `release` lets one delivery through."""
+
+    def __init__(self) -> None:
+        self.applied: list[list[int]] = []
+        self.delivering: list[asyncio.Future[None]] = []
+        self.acked: list[int] = []
+        self.forgotten: list[int] = []
+        self.closed: list[TP] = []
+        self.errors: list[BaseException] = []
+        stage = Stage("shoppers", "events", lambda p, ms: None, lambda p: None, self.apply)
+        self.unit: Unit | None = Unit(stage, 0, 1, 0)
+        units: Any = SimpleNamespace(get=lambda tp: self.unit, close=self.closed.append)
+        outbox: Any = SimpleNamespace(deliver=self.deliver)
+        self.freshness = Freshness()
+        self.lane = Lane(stage, units, outbox, self.errors.append, self.freshness)
+
+    def apply(self, partition, records, now_ms, silent):
+        if records[0].value == b"crash":
+            raise ValueError("told to crash")
+        self.applied.append([record.offset for record in records])
+        return Effects()
+
+    async def deliver(self, effects, topic, partition):
+        self.delivering.append(asyncio.get_running_loop().create_future())
+        await self.delivering[-1]
+
+    def event(self, *offsets: int, value: bytes = b"") -> Any:
+        message = SimpleNamespace(tp=TP0, topic="events", partition=0, offset=offsets[-1])
+        consumer = SimpleNamespace(forget=lambda m: self.forgotten.append(m.offset))
+        return SimpleNamespace(
+            value=[LogRecord(offset, 1000, b"k", value) for offset in offsets],
+            message=message,
+            app=SimpleNamespace(consumer=consumer),
+            ack=lambda: self.acked.append(message.offset),
+        )
+
+
+@pytest.fixture
+async def scene():
+    found = Scene()
+    task = asyncio.create_task(found.lane.run())
+    yield found
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_batch_is_acknowledged_only_after_its_effects_are_delivered(scene):
+    await scene.lane.take(scene.event(0, 1, 2))
+    await settle()
+    assert (scene.applied, scene.acked) == ([[0, 1, 2]], [])
+    scene.delivering[0].set_result(None)
+    await settle()
+    assert scene.acked == [2]
+    assert scene.freshness.quantile_ms(0.5, 0) is not None
+
+
+async def test_the_next_batch_is_applied_while_one_is_on_its_way_but_not_more(scene):
+    async def agent():
+        for k in range(5):
+            await scene.lane.take(scene.event(k))
+
+    taking = asyncio.create_task(agent())
+    await settle()
+    assert scene.applied == [[0], [1], [2]], "one on its way, one waiting, one in the agent's hands"
+    assert len(scene.delivering) == 1
+    for k in range(5):
+        scene.delivering[k].set_result(None)
+        await settle()
+        assert scene.acked == list(range(k + 1))
+    await taking
+
+
+async def test_records_that_the_state_holds_are_not_applied_again(scene):
+    await scene.lane.take(scene.event(0, 1, 2))
+    await scene.lane.take(scene.event(2, 3))
+    assert scene.applied == [[0, 1, 2], [3]]
+    assert scene.unit.next_offset == 4
+
+
+async def test_what_is_abandoned_is_not_acknowledged_and_its_unit_is_closed(scene):
+    await scene.lane.take(scene.event(0))
+    await scene.lane.take(scene.event(1))
+    await settle()
+    scene.lane.abandon()
+    await settle()
+    assert scene.acked == []
+    assert scene.forgotten == [0, 1]
+    assert scene.closed == [TP0, TP0]
+    await scene.lane.take(scene.event(2))
+    await settle()
+    scene.delivering[-1].set_result(None)
+    await settle()
+    assert scene.acked == [2], "later batches go their way"
+
+
+async def test_a_batch_for_a_unit_that_is_not_open_is_forgotten(scene):
+    scene.unit = None
+    await scene.lane.take(scene.event(0))
+    assert (scene.applied, scene.forgotten) == ([], [0])
+
+
+async def test_after_an_error_of_the_engine_nothing_more_is_applied_or_acknowledged(scene):
+    await scene.lane.take(scene.event(0))
+    await settle()
+    await scene.lane.take(scene.event(1, value=b"crash"))
+    await scene.lane.take(scene.event(2))
+    assert [str(error) for error in scene.errors] == ["told to crash"]
+    assert scene.applied == [[0]]
+    assert scene.forgotten == [1, 2]
+
+
+async def test_after_a_failed_delivery_nothing_more_is_acknowledged(scene):
+    await scene.lane.take(scene.event(0))
+    await scene.lane.take(scene.event(1))
+    await settle()
+    scene.delivering[0].set_exception(ValueError("refused"))
+    await settle()
+    assert [str(error) for error in scene.errors] == ["refused"]
+    assert scene.acked == []
+    assert scene.forgotten == [0, 1]
