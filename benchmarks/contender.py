@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -105,9 +105,9 @@ def ending(log: Path, characters: int = 2000) -> str:
     return log.read_text(errors="replace")[-characters:]
 
 
-async def _until(done: object, process: subprocess.Popen[bytes], log: Path) -> None:
+async def _until(done: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = asyncio.get_running_loop().time() + TURN_TIMEOUT_S
-    while not done():  # type: ignore[operator]
+    while not done():
         if process.poll() is not None:
             raise ContenderError(f"it stopped early with status {process.returncode}: {ending(log)}")
         if asyncio.get_running_loop().time() > deadline:

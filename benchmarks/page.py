@@ -11,7 +11,7 @@ PAGE = """# Performance
 
 Written by `python -m benchmarks.throughput --write-docs`; do not edit by hand.
 
-{void}| contender | events/s | this project is faster by |
+{void}| contender | events/s | this project / contender |
 |---|---|---|
 {rows}
 
@@ -29,7 +29,8 @@ Written by `python -m benchmarks.throughput --write-docs`; do not edit by hand.
   encoded by msgspec in every contender.
 - The peers keep all state in process memory and read the first {peer_events:,} events only. Both flatter
   them: nothing could be restored after a crash, and the rows of counts that a list is made from are
-  still short.
+  still short. How many they read matters: fewer events give them higher rates and lower ratios here,
+  more the reverse (`--peer-events`). The default was chosen so that they come near the reference.
 - Before the clock starts, every peer's lists over {verified_events:,} events are compared with those of a
   second, independent program.
 - This project does all of its job meanwhile: decayed counts of three kinds, popularity, ranking with a

@@ -106,7 +106,7 @@ def _unpublished(own: Sequence[WorkerTurn]) -> list[str]:
 
 def table(report: Mapping[str, Any]) -> Table:
     """The figures for a terminal."""
-    shown = Table("contender", "events/s", "stream is", title="events a second, one process each")
+    shown = Table("contender", "events/s", "stream / contender", title="events a second, one process each")
     for column in shown.columns[1:]:
         column.justify = "right"
     for name, rate, ratio in rows(report):
@@ -115,7 +115,7 @@ def table(report: Mapping[str, Any]) -> Table:
 
 
 def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """(contender, events a second, how many times faster this project is) of each contender."""
+    """(contender, events a second, ratio of this project's rate to it) of each contender."""
     rates = report["events_per_s"]
     return [
         (

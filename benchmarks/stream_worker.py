@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -81,8 +81,7 @@ async def take_turn(
     return msgspec.structs.replace(watched, redis_writes=sets, shoppers_in_redis=served)
 
 
-async def _watch(settings: Settings, events: int, alive: object, log: Path) -> WorkerTurn:
-    assert callable(alive)
+async def _watch(settings: Settings, events: int, alive: Callable[[], bool], log: Path) -> WorkerTurn:
     clock = asyncio.get_running_loop().time
     began, first, last_list, lists = clock(), 0.0, 0.0, 0
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)

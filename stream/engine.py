@@ -24,11 +24,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import msgspec
+
 from stream.effects import Effects, Message
-from stream.errors import StreamError
+from stream.errors import LayoutError, StreamError
 from stream.events.decode import TimeBounds
 from stream.events.records import Record
 from stream.items.catalogue import Catalogue
+from stream.items.foreign import Foreign
 from stream.items.publish import Publisher
 from stream.items.sweep import sweep
 from stream.items.table import ItemTable
@@ -49,8 +52,9 @@ SAMPLE_FLOOR = 0.01
 """Share of lists that are labelled in the long run: five examples a list at 33 µs in
 River are 1.7 µs an event."""
 
-SAMPLE_START = 2_000
-"""Lists that are labelled, all of them, while little is known; after that ever fewer."""
+SAMPLE_START = 1_000
+"""Lists after which labelling slows down: the share falls as (1 + n / this) ** -2, so that a million
+events give about 13,000 labelled lists, most of them early, when each teaches most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +78,15 @@ class Engine:
         self.catalogue = Catalogue(self.table)
         self.popular = Popular(self.table)
         self.publisher = Publisher(self.table, self.catalogue, self.popular)
+        self.foreign = Foreign(self.table)
         self.prices = PriceDesk(self.table, self.catalogue, config.pricing)
         self.shopper_units: dict[int, ShopperUnit] = {}
         self.item_units: dict[int, ItemUnit] = {}
         self.model: Snapshot | None = None
         self._ranker = Ranker(
-            self.table.rows, self.table.facts, self.table.interner.names, self.popular.leaders, no_scorer(),
-            new_scratch(config.max_items), new_ranking(), 1.0,
+            self.table.rows, self.table.wanted, self.table.facts, self.table.interner.names, self.popular.leaders, no_scorer(),
+            new_scratch(config.max_items), new_ranking(),
         )  # fmt: skip
-        self._labelled = 0
 
     # -- units -----------------------------------------------------------------------------------
 
@@ -118,11 +122,10 @@ class Engine:
         """
         unit = self._unit(self.shopper_units, partition, "events")
         before = unit.state.counts.copy()
-        name = self.model.name if self.model is not None else "share"
-        ranker = self._ranker._replace(gain=self.table.gain())
-        effects, examples = unit.apply(records, ranker, name, self._sample(), now_ms, silent)
+        effects, examples = unit.apply(
+            records, self._ranker, self.metrics.model, self._sample(), now_ms, silent
+        )
         effects.messages += [Message("examples", None, value, 0) for value in examples]
-        self._labelled += sum(len(value) > 0 for value in examples)
         if silent:
             self.metrics.replayed += len(records)
             return Effects()
@@ -164,10 +167,8 @@ class Engine:
         effects.values += values
         effects.messages += self.prices.partials(units, now_ms)
         self.metrics.price_moves += moves
-        ranker = self._ranker._replace(gain=self.table.gain())
-        name = self.model.name if self.model is not None else "share"
         for unit in self.shopper_units.values():
-            effects.values += unit.owed(ranker, name, now_ms, limit).values
+            effects.values += unit.owed(self._ranker, self.metrics.model, now_ms, limit).values
         if len(self.table.interner) > self.config.max_items * 0.9:
             sweep(self.table, self.shopper_units.values(), self.popular.leaders, self.catalogue)
         self.metrics.count(effects)
@@ -181,6 +182,12 @@ class Engine:
             refused = self.catalogue.update(key, value)
             self.metrics.catalogue_refused += refused is not None
             return refused
+        try:
+            return self._told(topic, key, value)
+        except (msgspec.MsgspecError, LayoutError) as error:
+            return f"the message {key!r} of {topic} is unusable: {error}"
+
+    def _told(self, topic: str, key: bytes | None, value: bytes | None) -> str | None:
         if topic == "aggregates" and key and value:
             if key.startswith(b"popular:"):
                 self.popular.update(key, value)
@@ -199,15 +206,27 @@ class Engine:
         if folded is None:
             return f"model snapshot of layout {snapshot.layout} is not for this version: left unused"
         self.model = snapshot
+        self.metrics.model = snapshot.name
+        self.metrics.labelled_lists = snapshot.lists
+        self.metrics.quality = snapshot.quality
         self._ranker = self._ranker._replace(scorer=folded)
         return None
+
+    # -- other workers' rows -----------------------------------------------------------------------
+
+    def wanted(self, limit: int) -> list[bytes]:
+        """Items of other workers whose `similar` and `together` values ranking would like to have."""
+        return self.foreign.wanted(limit)
+
+    def adopt(self, item_id: bytes, similar: bytes | None, together: bytes | None) -> None:
+        """Those values of one item, as read from Redis; None where there is none."""
+        self.foreign.adopt(item_id, similar, together)
 
     # -- helpers ---------------------------------------------------------------------------------
 
     def _sample(self) -> float:
         """Share of lists to label: all at first, `SAMPLE_FLOOR` in the long run."""
-        learned = self.model.examples if self.model is not None else 0
-        return max(SAMPLE_FLOOR, SAMPLE_START / (SAMPLE_START + max(learned, self._labelled)))
+        return max(SAMPLE_FLOOR, (1.0 + self.metrics.labelled_lists / SAMPLE_START) ** -2)
 
     def _unit(self, units: dict[int, U], partition: int, topic: str) -> U:
         unit = units.get(partition)

@@ -11,7 +11,10 @@ from stream.effects import Effects
 
 @dataclass(slots=True)
 class Metrics:
-    """Totals since the engine was made. Refused records are counted by reason."""
+    """Totals since the engine was made. Refused records are counted by reason.
+
+    `model`, `labelled_lists` and `quality` are what the learner last said.
+    """
 
     records: int = 0
     events: int = 0
@@ -30,6 +33,9 @@ class Metrics:
     price_moves: int = 0
     catalogue_refused: int = 0
     last_event_ts_ms: int = 0
+    model: str = "share"
+    labelled_lists: int = 0
+    quality: dict[str, dict[str, float]] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
 
     def count(self, effects: Effects) -> None:

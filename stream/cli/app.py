@@ -7,7 +7,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from stream.cli import evaluate, replay
+from stream.cli import config, doctor, evaluate, local, produce, read, replay, simulate, topics, worker
+from stream.cli.demo import command as demo
 from stream.cli.output import complain
 from stream.errors import StreamError
 
@@ -32,6 +33,7 @@ app = typer.Typer(
     name="stream",
     cls=Commands,
     help="Shopper events in, recommendations and prices out.",
+    epilog="Example: stream demo",
     no_args_is_help=True,
     add_completion=False,
     # Plain help: the same text in a terminal, a pipe and docs/cli.md.
@@ -39,5 +41,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
+app.add_typer(local.app, name="local")
+app.command("worker", epilog=worker.EXAMPLE)(worker.worker)
+app.add_typer(topics.app, name="topics")
+app.command("produce", epilog=produce.EXAMPLE)(produce.produce)
+app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command("replay", epilog=replay.EXAMPLE)(replay.replay)
 app.add_typer(evaluate.app, name="evaluate")
+app.command("recs", epilog=read.RECS_EXAMPLE)(read.recs)
+app.command("similar", epilog=read.SIMILAR_EXAMPLE)(read.similar)
+app.command("trending", epilog=read.TRENDING_EXAMPLE)(read.trending)
+app.command("price", epilog=read.PRICE_EXAMPLE)(read.price)
+app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
+app.command("config", epilog=config.EXAMPLE)(config.config)

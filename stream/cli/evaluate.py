@@ -14,7 +14,11 @@ from stream.cli.output import answer_json, facts, note, progress, table
 SCORE_LAST = 0.3
 """Share that is scored unless said otherwise: the lists before it had time to settle."""
 
-app = typer.Typer(help="Measure quality on a log of events: test, then learn.", no_args_is_help=True)
+app = typer.Typer(
+    help="Measure quality on a log of events: test, then learn.",
+    epilog="Example: stream evaluate recs --help",
+    no_args_is_help=True,
+)
 
 
 @app.callback()

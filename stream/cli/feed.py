@@ -65,8 +65,12 @@ def read_all(
 ) -> Iterator[ReadResult]:
     """What the files hold, one after the other; `on_bytes` counts over all of them."""
     before = 0
+
+    def told(done: int) -> None:
+        on_bytes(before + done)
+
     for file in files:
-        yield from read(file, format, mapping, lambda done, before=before: on_bytes(before + done))  # type: ignore[misc]
+        yield from read(file, format, mapping, told)
         before += size_bytes(file)
 
 

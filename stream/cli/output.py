@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,20 +36,24 @@ def console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:
-    """A table on standard output; numbers to the right."""
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
+    """A table on standard output; numbers to the right. Without column names no head is drawn."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
+    head = any(columns)
+    drawn = Table(box=box.SIMPLE_HEAD if head else None, show_header=head, pad_edge=False)
     for k, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[k], (int, float)) for row in rows)
         drawn.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         # Text, not markup: ids and titles may hold square brackets.
         drawn.add_row(*(Text(_cell(cell)) for cell in row))
-    console().print(drawn)
+    out = console()
+    if title:
+        out.print(Text(title, style="bold"))
+    out.print(drawn)
 
 
 def _cell(value: object) -> str:
@@ -59,9 +64,20 @@ def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def facts(pairs: Mapping[str, object], title: str | None = None) -> None:
-    """Names and values, one pair a line."""
-    table(("", ""), [(name.replace("_", " "), _cell(value)) for name, value in pairs.items()], title)
+def facts(pairs: Mapping[str, object]) -> None:
+    """Names and values, one pair a line; a mapping among them is written as ``name value, name value``."""
+    table(("", ""), [(name.replace("_", " "), _fact(value)) for name, value in pairs.items()])
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_fact(part)}" for name, part in value.items())
+    return _cell(value)
+
+
+def moment(ms: int) -> str:
+    """Epoch milliseconds for people, UTC."""
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 @contextlib.contextmanager
@@ -81,11 +97,10 @@ def progress(what: str, total: int, of_bytes: bool = True) -> Iterator[Callable[
         TimeRemainingColumn,
     )
 
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
-        DownloadColumn() if of_bytes else MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True,
-        disable=not sys.stderr.isatty(),
-    )  # fmt: skip
+    columns = [TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()]
+    columns += [DownloadColumn() if of_bytes else MofNCompleteColumn(), TimeRemainingColumn()]
+    drawn = sys.stderr.isatty()
+    bar = Progress(*columns, console=Console(stderr=True), transient=True, disable=not drawn)
     with bar:
         task = bar.add_task(what, total=max(total, 1))
         yield lambda done: bar.update(task, completed=done)

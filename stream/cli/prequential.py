@@ -102,10 +102,11 @@ def without_repeats(steps: Iterable[Step]) -> list[Step]:
 
     Its item facts go to the event that follows.
     """
-    sessions, kept, facts = Sessions(), [], ()
+    sessions, kept = Sessions(), list[Step]()
+    facts: tuple[Item, ...] = ()
     for step in steps:
         if sessions.repeats(step):
-            facts += step.facts  # type: ignore[assignment]
+            facts += step.facts
             continue
         kept.append(step._replace(facts=facts + step.facts) if facts else step)
         facts = ()
@@ -148,14 +149,14 @@ def run(
     began = time.perf_counter()
     for position, step in enumerate(steps):
         event = step.event
-        if position >= first_scored and event.item_id is not None and not isinstance(event, UNWANTED):
-            if not sessions.opens(step):
-                scored += 1
-                published = lists.get(event.user_id.encode())
-                items = _list(published).items[:CUTOFF] if published is not None else []
-                if event.item_id in items:
-                    hits += 1
-                    reciprocal_ranks += 1.0 / (1 + items.index(event.item_id))
+        wanted = event.item_id is not None and not isinstance(event, UNWANTED)
+        if position >= first_scored and wanted and not sessions.opens(step):
+            scored += 1
+            published = lists.get(event.user_id.encode())
+            items = _list(published).items[:CUTOFF] if published is not None else []
+            if event.item_id in items:
+                hits += 1
+                reciprocal_ranks += 1.0 / (1 + items.index(event.item_id))
         sessions.add(step)
         for item in step.facts:
             feed.item(item)
@@ -167,6 +168,7 @@ def run(
             on_events(position)
     if not scored:
         raise InputError(
-            "There is no event to score: give a file with sessions of at least two items, or a larger --score-last."
+            "There is no event to score: give a file with sessions of at least two items, "
+            "or a larger --score-last."
         )
     return Outcome(len(steps), scored, hits, reciprocal_ranks, time.perf_counter() - began)

@@ -26,13 +26,15 @@ def replay(
     mapping: options.Mapping = None,
     batch: Annotated[int, typer.Option(min=1, help="Events pushed at a time; 1 flushes after each.")] = 1000,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write every published value to this file (JSON lines).")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write every published value to this file (JSON lines)."),
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Run the engine over a file in this process and say what it would have published.
+    """Run the engine over a file, in this process.
 
-    No Kafka or Redis is needed. Lines of --out are {"kind", "id", "value"}, in the order of publication.
+    Says what it would have published. No Kafka or Redis is needed. Lines of --out are {"kind", "id",
+    "value"}, in the order of publication.
     """
     from stream.cli.feed import Feed, read_all, total_bytes
     from stream.events.readers import Bad

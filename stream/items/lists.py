@@ -40,9 +40,9 @@ def _insert(lists: Lists, n: int, names: Names, item: int, score: float, kind: i
 
 
 @kernel
-def _fill(lists: Lists, n: int, facts: Facts, names: Names, row: Row, kind: int, gain: float) -> None:
+def _fill(lists: Lists, n: int, facts: Facts, names: Names, row: Row, kind: int) -> None:
     lists.size[n] = 0
-    factor = per_weight(row, gain)
+    factor = per_weight(row)
     for k in range(len(row.item)):
         if row.item[k] == 0:
             break
@@ -62,11 +62,10 @@ def fill_lists(
     facts: Facts,
     names: Names,
     numbers: NDArray[np.int32],
-    gain: float,
 ) -> None:
     """Neighbours of each item by view and by basket, best first, at most `LENGTH`; about 2 µs an item."""
     for n in range(len(numbers)):
         row = rows[numbers[n]]
-        _fill(viewed, n, facts, names, row.viewed, VIEWED, gain)
-        _fill(bought, n, facts, names, row.bought, BOUGHT, gain)
+        _fill(viewed, n, facts, names, row.viewed, VIEWED)
+        _fill(bought, n, facts, names, row.bought, BOUGHT)
         row.lists_due = False

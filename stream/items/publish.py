@@ -66,7 +66,7 @@ class Publisher:
     def _lists_of(self, unit: ItemUnit, numbers: NDArray[np.int32], now_ms: int) -> list[Values]:
         names = self._table.interner.names
         table = self._table
-        fill_lists(self._viewed, self._bought, table.rows, table.facts, names, numbers, table.gain())
+        fill_lists(self._viewed, self._bought, table.rows, table.facts, names, numbers)
         out = []
         for kind, lists in (("similar", self._viewed), ("together", self._bought)):
             some = np.flatnonzero(lists.size[: len(numbers)])

@@ -25,11 +25,13 @@ def neighbours(slots: int) -> np.dtype[np.void]:
 
     `weight` is what was counted since the neighbour got its slot; what it inherited lies apart, because
     ranking reads items and weights only, and reading less is what makes it fast.
-    `total` is the sum of all weights ever added: the denominator of a neighbour's share.
+    `total` is the sum of all weights ever added: the denominator of a neighbour's share. `gain` is what
+    one event added when the row last changed.
     """
     return np.dtype(
         [
             ("total", np.float32),
+            ("gain", np.float32),
             ("item", np.int32, (slots,)),
             ("weight", np.float32, (slots,)),
             ("error", np.float32, (slots,)),
@@ -47,6 +49,8 @@ ITEM = np.dtype(
         ("foreign", np.bool_),
         ("lists_due", np.bool_),
         ("price_due", np.bool_),
+        # Ranking needs this row, which is another worker's: a copy is to be fetched.
+        ("wanted", np.bool_),
         ("last_ts_ms", np.int64),
         # Decayed: the slow and the fast half-life.
         ("popular", np.float32),

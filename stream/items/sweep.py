@@ -58,7 +58,7 @@ def _mark_neighbours(row: Row, held: NDArray[np.bool_]) -> None:
 def _mark_items(rows: NDArray[np.void], held: NDArray[np.bool_]) -> None:
     for i in range(len(held)):
         row = rows[i]
-        if row.owned or row.foreign or row.lists_due or row.price_due:
+        if row.owned or row.foreign or row.lists_due or row.price_due or row.wanted:
             held[i] = True
             _mark_neighbours(row.viewed, held)
             _mark_neighbours(row.bought, held)

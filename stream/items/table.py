@@ -46,6 +46,7 @@ class ItemTable:
         self.clock_ms = 0
         self.lists_due = new_due(max_items)
         self.price_due = new_due(max_items)
+        self.wanted = new_due(max_items)
 
     def numbers(self, blob: bytes, count: int) -> NDArray[np.int32]:
         """Numbers of `count` NUL-separated ids (-1 for an empty one), each with its home partition.
@@ -68,13 +69,11 @@ class ItemTable:
         if any(factor != 1.0 for factor in factors):
             rescale(self.rows, self.interner.used, *factors)
 
-    def gain(self) -> float:
-        """What one event of now adds to a co-occurrence weight."""
-        return self.slow.gain(self.clock_ms) if self.clock_ms else 1.0
-
     def drop(self, numbers: NDArray[np.int32]) -> None:
         """Forget the counts of items."""
-        kept = {name: self.rows[name][numbers] for name in ("home", "bucket", "lists_due", "price_due")}
+        kept = {
+            name: self.rows[name][numbers] for name in ("home", "bucket", "lists_due", "price_due", "wanted")
+        }
         self.rows[numbers] = np.zeros(1, ITEM)[0]
         for name, values in kept.items():
             self.rows[name][numbers] = values

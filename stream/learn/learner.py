@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
 from river import compose, linear_model, optim, preprocessing
 
 from stream.effects import Effects, Message
@@ -17,8 +18,8 @@ from stream.recommend.features import FEATURES
 MODEL_KEY = b"ranking"
 """Key of the ranking model's snapshots in the compacted topic `models`."""
 
-SNAPSHOT_EVERY = 1_000
-"""Examples between two snapshots: about once a second at the most a learner takes."""
+SNAPSHOT_EVERY_MS = 1_000
+"""Time between two snapshots."""
 
 MIN_LISTS = 500
 """Labelled lists before the model's order may be published."""
@@ -44,7 +45,7 @@ class Learner:
         self.quality = Quality()
         self.examples = 0
         self.active = False
-        self._published = 0
+        self._told_ms = -SNAPSHOT_EVERY_MS
 
     def learn(self, records: Sequence[Record], now_ms: int) -> Effects:
         """Learn from a batch of `examples`; a new snapshot for `models` when one is due.
@@ -56,6 +57,8 @@ class Learner:
             try:
                 labelled = unpack_examples(record.value or b"")
                 features, label, places = labelled.arrays()
+                if not np.isfinite(features).all():
+                    raise ValueError("a feature is not a finite number")
             except (msgspec.MsgspecError, ValueError) as error:
                 effects.refused.append(Refused(record, "malformed-examples", str(error)))
                 continue
@@ -68,8 +71,8 @@ class Learner:
             for row, outcome in zip(features.tolist(), label.tolist(), strict=True):
                 self.pipeline.learn_one(dict(zip(FEATURES, row, strict=True)), bool(outcome))
             self.examples += len(label)
-        if self.examples - self._published >= min(SNAPSHOT_EVERY, max(100, self._published // 2)):
-            self._published = self.examples
+        if now_ms - self._told_ms >= SNAPSHOT_EVERY_MS:
+            self._told_ms = now_ms
             effects.messages.append(Message("models", MODEL_KEY, pack_snapshot(self.snapshot())))
         return effects
 
@@ -88,4 +91,6 @@ class Learner:
             bias=float(self.regression.intercept),
             active=self.active,
             examples=self.examples,
+            lists=self.quality.lists,
+            quality=self.quality.as_dict(),
         )

@@ -16,7 +16,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """A standardised logistic model: p = sigmoid(bias + sum w (x - mean) / deviation).
 
     `active`: the model's order was the better one of late, and is to be published. `examples` is how
-    many it has learned from, which orders snapshots.
+    many it has learned from. `quality` is the live hit rate and reciprocal rank of each contender over
+    `lists` labelled lists (`stream.learn.quality`).
     """
 
     layout: int
@@ -28,6 +29,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     bias: float
     active: bool
     examples: int
+    lists: int
+    quality: dict[str, dict[str, float]]
 
 
 def pack_snapshot(snapshot: Snapshot) -> bytes:

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.items.cooccurrence import per_weight
+from stream.items.due import Due, push
 from stream.items.row import BOUGHT, LED_TO, VIEWED
 from stream.items.table import Facts
 from stream.recommend.popular import Leaders
 from stream.state.arena import reserve
-from stream.state.jit import Row, kernel
+from stream.state.jit import Row, inlined
 
 LOOK_BACK = 4
 """Recent items whose neighbours are candidates; the r-th last counts 1/r. A fifth adds .0006 of hit rate
@@ -54,14 +55,14 @@ def new_scratch(max_items: int) -> Scratch:
     )
 
 
-@kernel
+@inlined
 def ban(scratch: Scratch, item: int) -> None:
     """Keep `item` (number + 1; 0 is ignored) out of this list."""
     if item > 0:
         scratch.place[item - 1] = -1
 
 
-@kernel
+@inlined
 def clear(scratch: Scratch, shopper: Row, history: Row) -> None:
     """Make the scratch ready for the next list: touch only what this one touched."""
     for c in range(scratch.size[0]):
@@ -69,15 +70,16 @@ def clear(scratch: Scratch, shopper: Row, history: Row) -> None:
     scratch.size[0] = 0
     if shopper.recent[0] > 0:
         scratch.place[shopper.recent[0] - 1] = 0
-    for k in range(len(history.bought)):
-        if history.bought[k] > 0:
-            scratch.place[history.bought[k] - 1] = 0
-    for k in range(len(history.hidden)):
-        if history.hidden[k] > 0:
-            scratch.place[history.hidden[k] - 1] = 0
+    if shopper.history > 0:
+        for k in range(len(history.bought)):
+            if history.bought[k] > 0:
+                scratch.place[history.bought[k] - 1] = 0
+        for k in range(len(history.hidden)):
+            if history.hidden[k] > 0:
+                scratch.place[history.hidden[k] - 1] = 0
 
 
-@kernel
+@inlined
 def offer(scratch: Scratch, item: int, score: float, reason: int) -> int:
     """Add `score` to a candidate, which is made if it is new; its place, or -1 if it is banned."""
     at = scratch.place[item]
@@ -89,17 +91,18 @@ def offer(scratch: Scratch, item: int, score: float, reason: int) -> int:
         scratch.place[item] = at
         scratch.item[at - 1] = item
         scratch.score[at - 1] = 0.0
-        scratch.parts[at - 1, :] = 0.0
+        # One by one: assigning a slice costs more than all the rest of this function.
+        scratch.parts[at - 1, 0] = 0.0
+        scratch.parts[at - 1, 1] = 0.0
+        scratch.parts[at - 1, 2] = 0.0
         scratch.reason[at - 1] = reason
     scratch.score[at - 1] += score
     return at - 1  # type: ignore[no-any-return]
 
 
-@kernel
-def _offer_row(
-    scratch: Scratch, facts: Facts, row: Row, kind: int, rank: int, foreign: bool, gain: float
-) -> None:
-    factor = (1.0 if foreign else per_weight(row, gain)) / (rank + 1)
+@inlined
+def _offer_row(scratch: Scratch, facts: Facts, row: Row, kind: int, rank: int, foreign: bool) -> None:
+    factor = (1.0 if foreign else per_weight(row)) / (rank + 1)
     for k in range(len(row.item)):
         if row.item[k] == 0:
             break
@@ -118,36 +121,42 @@ def _offer_row(
             scratch.parts[at, 2] += worth
 
 
-@kernel
+@inlined
 def gather(
     scratch: Scratch,
     rows: NDArray[np.void],
+    wanted: Due,
     facts: Facts,
     leaders: Leaders,
     shopper: Row,
     history: Row,
-    gain: float,
 ) -> None:
     """Fill the scratch with all candidates of one shopper.
 
     The item looked at now, bought and hidden items, and items that are not for sale stay out. When
     neighbours are fewer than a pool, popular items of the recent items' categories follow, then of
     the whole shop, so that a list is empty only while nothing at all is known.
+
+    Rows that are not this worker's are used as last fetched, and queued in `wanted` to be fetched again.
     """
-    for k in range(len(history.bought)):
-        ban(scratch, history.bought[k])
-    for k in range(len(history.hidden)):
-        ban(scratch, history.hidden[k])
+    if shopper.history > 0:
+        for k in range(len(history.bought)):
+            ban(scratch, history.bought[k])
+        for k in range(len(history.hidden)):
+            ban(scratch, history.hidden[k])
     ban(scratch, shopper.recent[0])
     for rank in range(LOOK_BACK):
         if shopper.recent[rank] == 0:
             break
         row = rows[shopper.recent[rank] - 1]
-        _offer_row(scratch, facts, row.viewed, VIEWED, rank, row.foreign, gain)
+        if not row.owned and not row.wanted:
+            row.wanted = True
+            push(wanted, shopper.recent[rank] - 1)
+        _offer_row(scratch, facts, row.viewed, VIEWED, rank, row.foreign)
         if row.bought.item[0] > 0:
-            _offer_row(scratch, facts, row.bought, BOUGHT, rank, row.foreign, gain)
+            _offer_row(scratch, facts, row.bought, BOUGHT, rank, row.foreign)
         if row.led_to.item[0] > 0:
-            _offer_row(scratch, facts, row.led_to, LED_TO, rank, row.foreign, gain)
+            _offer_row(scratch, facts, row.led_to, LED_TO, rank, row.foreign)
     # Below any share, in falling order: popularity only fills up.
     for rank in range(LOOK_BACK):
         if shopper.recent[rank] == 0 or scratch.size[0] >= POOL:
@@ -165,7 +174,7 @@ def gather(
         _fill(scratch, facts, item - 1, 1e-6 / (k + 1), TRENDING)
 
 
-@kernel
+@inlined
 def _fill(scratch: Scratch, facts: Facts, item: int, score: float, reason: int) -> None:
     if scratch.place[item] == 0 and not facts.withdrawn[item]:
         offer(scratch, item, score, reason)

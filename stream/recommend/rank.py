@@ -24,7 +24,7 @@ from stream.recommend.features import (
 )
 from stream.recommend.popular import Leaders
 from stream.state.interner import Names
-from stream.state.jit import Row, kernel
+from stream.state.jit import Row, inlined
 
 LENGTH = 20
 """Items in a published list."""
@@ -67,7 +67,7 @@ def new_ranking() -> Ranking:
     )
 
 
-@kernel
+@inlined
 def _before(scratch: Scratch, names: Names, a: int, b: int) -> bool:
     """Whether candidate `a` ranks before `b` by plain score; ties by the id's hash, never by number."""
     if scratch.score[a] != scratch.score[b]:
@@ -75,7 +75,7 @@ def _before(scratch: Scratch, names: Names, a: int, b: int) -> bool:
     return names.entries[scratch.item[a]]["hash"] < names.entries[scratch.item[b]]["hash"]  # type: ignore[no-any-return]
 
 
-@kernel
+@inlined
 def choose(scratch: Scratch, names: Names, ranking: Ranking) -> None:
     """The best `POOL` candidates in falling plain order: a heap of the pool, worst on top."""
     heap = ranking.place
@@ -99,7 +99,7 @@ def choose(scratch: Scratch, names: Names, ranking: Ranking) -> None:
         heap[last] = worst
 
 
-@kernel
+@inlined
 def _sink(scratch: Scratch, names: Names, heap: NDArray[np.int64], size: int, c: int) -> None:
     """Put `c` in place of the heap's top."""
     at = 0
@@ -116,7 +116,7 @@ def _sink(scratch: Scratch, names: Names, heap: NDArray[np.int64], size: int, c:
     heap[at] = c
 
 
-@kernel
+@inlined
 def describe(
     scratch: Scratch,
     facts: Facts,
@@ -127,7 +127,8 @@ def describe(
     """Features of the pool, one row a candidate in plain order (`stream.recommend.features`)."""
     if ranking.size[0] == 0:
         return
-    best = scratch.score[ranking.place[0]]
+    # Weights of long ago decay to nothing; features must be numbers all the same.
+    best = max(scratch.score[ranking.place[0]], 1e-12)
     category = facts.category[shopper.recent[0] - 1] if shopper.recent[0] > 0 else 0
     for k in range(ranking.size[0]):
         c = ranking.place[k]
@@ -149,7 +150,7 @@ def describe(
                 break
 
 
-@kernel
+@inlined
 def order(ranking: Ranking, scorer: Scorer) -> None:
     """Sort the pool by the model's logit (stable: equals keep their plain order)."""
     for k in range(ranking.size[0]):

@@ -13,7 +13,7 @@ from stream.effects import VERSION_CHARS, VERSION_PREFIX, Values
 from stream.errors import BrokerError
 from stream.runtime.connection import backoff
 from stream.runtime.redis_cluster import Route, find_route
-from stream.runtime.redis_connection import Address
+from stream.runtime.redis_connection import Address, RedisConnection
 from stream.runtime.resp import Reply, ReplyError, pack_bytes
 
 log = logging.getLogger(__name__)
@@ -100,6 +100,21 @@ class RedisSink:
         if entries:
             async with self._lock:
                 await self._patiently(lambda: self._write(entries))
+
+    async def read(self, kind: str, ids: Sequence[bytes]) -> list[bytes | None]:
+        """Values of one kind as they are; fails with OSError when Redis is away."""
+        before, after = redis_key(self._prefix, kind, "\0").encode().split(b"\0")
+        async with self._lock:
+            route = await self._connect()
+            places: dict[RedisConnection, list[int]] = {}
+            for at, entity in enumerate(ids):
+                places.setdefault(route.connection(before + entity + after), []).append(at)
+            found: list[bytes | None] = [None] * len(ids)
+            for connection, mine in places.items():
+                packed = b"".join(pack_bytes([b"GET", before + ids[at] + after]) for at in mine)
+                for at, reply in zip(mine, await connection.execute([packed], len(mine)), strict=True):
+                    found[at] = reply if isinstance(reply, bytes) else None
+            return found
 
     async def put(self, key: str, value: bytes, ttl_s: int) -> None:
         """Set one key without a guard; fails with OSError when Redis is away."""

@@ -32,7 +32,7 @@ OF_KIND = {
 }
 """Output topic of each kind of value."""
 
-CONTROL = (ITEMS, AGGREGATES, MODELS)
+CONTROL = (ITEMS, OF_KIND["price"], AGGREGATES, MODELS)
 """What every worker reads whole, without a group."""
 
 EVENT_MAX_BYTES = 16 << 20
@@ -101,7 +101,7 @@ async def ensure(admin: AIOKafkaAdminClient, settings: Settings, create: bool = 
     missing = [topic for topic in TOPICS if settings.topic(topic.name) not in existing]
     if missing and not create:
         names = ", ".join(settings.topic(topic.name) for topic in missing)
-        raise TopicError(f"Kafka has no topic {names}: `stream topics` creates what is missing.")
+        raise TopicError(f"Kafka has no topic {names}: `stream topics create` creates what is missing.")
     present = [topic for topic in TOPICS if topic not in missing]
     for topic in present:
         _check_partitions(topic, len(existing[settings.topic(topic.name)]["partitions"]), settings)

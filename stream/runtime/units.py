@@ -12,10 +12,11 @@ from faust.types import TP
 
 from stream.errors import RetentionError
 from stream.runtime.clock import now_ms
+from stream.runtime.commits import Committed
 from stream.runtime.log_reader import LogReader
 from stream.runtime.settings import Settings
 from stream.runtime.stages import Stage
-from stream.runtime.transport import Committed, Consumer, lost_sentence
+from stream.runtime.transport import Consumer, lost_sentence
 
 log = logging.getLogger(__name__)
 

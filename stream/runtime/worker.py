@@ -22,6 +22,7 @@ from stream.runtime.control import Control
 from stream.runtime.freshness import Freshness
 from stream.runtime.kafka_sink import KafkaSink
 from stream.runtime.lane import Lane
+from stream.runtime.neighbours import Neighbours
 from stream.runtime.outbox import Outbox
 from stream.runtime.redis_sink import RedisSink
 from stream.runtime.settings import Settings
@@ -132,6 +133,7 @@ class Worker:
                 self._control.run(),
                 self._tick(),
                 self._status.run(),
+                Neighbours(self._engine, self._outbox.redis).run(),
                 *(lane.run() for lane in self._lanes),
             ):
                 self._spawn(body)

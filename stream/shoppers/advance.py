@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.events.decode import CART, HIDE, IMPRESSION, LIKE, PURCHASE, RATING, REMOVE, RETURN, VIEW
+from stream.items.due import Due
 from stream.items.table import Facts
 from stream.recommend.candidates import Scratch, clear, gather
 from stream.recommend.encode import Lists
@@ -72,13 +73,13 @@ class Ranker(NamedTuple):
     """What lists are made from: item rows, popularity, the model, and room to work in."""
 
     items: NDArray[np.void]
+    wanted: Due
     facts: Facts
     item_names: Names
     leaders: Leaders
     scorer: Scorer
     scratch: Scratch
     ranking: Ranking
-    gain: float
 
 
 @kernel
@@ -219,7 +220,7 @@ def make_list(shoppers: Shoppers, row: Row, ranker: Ranker, lists: Lists, n: int
     """
     history = shoppers.histories[row.history]
     scratch, ranking = ranker.scratch, ranker.ranking
-    gather(scratch, ranker.items, ranker.facts, ranker.leaders, row, history, ranker.gain)
+    gather(scratch, ranker.items, ranker.wanted, ranker.facts, ranker.leaders, row, history)
     choose(scratch, ranker.item_names, ranking)
     active = ranker.scorer.active[0]
     if active or measured:

@@ -11,15 +11,15 @@ import math
 from dataclasses import dataclass
 
 REBASE_HALF_LIVES = 64
-"""How far the landmark may lag. float32 ends at 2**127, which leaves 2**63 for the sums themselves."""
+"""Spacing of landmarks. float32 ends at 2**127, which leaves 2**63 for the sums themselves."""
 
 
 @dataclass(slots=True)
 class Decay:
     """A half-life and its landmark.
 
-    The landmark only moves by `REBASE_HALF_LIVES` half-lives at once, so sums are rescaled by an
-    exact power of two: rebasing changes no digit.
+    Landmarks lie on a fixed grid, the same for every worker, and move by whole multiples of
+    `REBASE_HALF_LIVES` half-lives: sums are rescaled by an exact power of two, which changes no digit.
     """
 
     half_life_ms: float
@@ -31,11 +31,8 @@ class Decay:
 
     def advance(self, clock_ms: float) -> float:
         """Move the landmark if `clock_ms` is far beyond it; the factor for all sums (1.0: none)."""
-        if math.isnan(self.landmark_ms):
-            self.landmark_ms = clock_ms
-            return 1.0
-        steps = int((clock_ms - self.landmark_ms) / self.half_life_ms) // REBASE_HALF_LIVES
-        if steps <= 0:
-            return 1.0
-        self.landmark_ms += steps * REBASE_HALF_LIVES * self.half_life_ms
-        return math.exp2(-steps * REBASE_HALF_LIVES)
+        spacing_ms = REBASE_HALF_LIVES * self.half_life_ms
+        landmark_ms = clock_ms // spacing_ms * spacing_ms
+        before_ms = landmark_ms if math.isnan(self.landmark_ms) else self.landmark_ms
+        self.landmark_ms = max(landmark_ms, before_ms)
+        return math.exp2(min(0.0, before_ms - landmark_ms) / self.half_life_ms)

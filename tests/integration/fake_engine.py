@@ -43,6 +43,12 @@ class FakeEngine:
     def open_items(self, partition: int, lineage_ms: int) -> None:
         self.seen["items", partition], self.lineages["items", partition] = 0, lineage_ms
 
+    def wanted(self, limit: int) -> list[bytes]:
+        return []
+
+    def adopt(self, item_id: bytes, similar: bytes | None, together: bytes | None) -> None:
+        raise AssertionError("nothing was wanted")
+
     def close_shoppers(self, partition: int) -> None:
         del self.seen["shoppers", partition]
 
@@ -68,10 +74,10 @@ class FakeEngine:
                 ids.append(record.key)
                 values.append(self._value(partition, record.offset))
         self.metrics.add("replayed" if silent else "events", len(records))
-        if silent:
-            return effects
         if self._wait_s:
             time.sleep(self._wait_s * len(records))
+        if silent:
+            return effects
         if ids:
             effects.values.append(Values("recs", ids, values))
             rows = json.dumps([partition, len(ids)]).encode()

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -85,14 +85,16 @@ class WorkerProcess:
         return self._log.read_text()
 
 
+class Start(Protocol):
+    def __call__(self, name: str, wait_s: float = 0.0) -> WorkerProcess: ...
+
+
 @contextlib.contextmanager
-def workers(
-    settings: Settings, folder: Path, wait_s: float = 0.0
-) -> Iterator[Callable[[str], WorkerProcess]]:
-    """Starts workers by name; ends those that still run."""
+def workers(settings: Settings, folder: Path) -> Iterator[Start]:
+    """Starts workers by name, with a wait for each record; ends those that still run."""
     running: list[WorkerProcess] = []
 
-    def start(name: str) -> WorkerProcess:
+    def start(name: str, wait_s: float = 0.0) -> WorkerProcess:
         running.append(WorkerProcess(settings, name, folder / f"{name}.log", wait_s))
         return running[-1]
 

@@ -29,7 +29,7 @@ async def test_missing_topics_are_created_with_their_settings_once(settings):
 
 async def test_without_leave_to_create_the_missing_are_named(settings):
     async with admin_for(settings) as admin:
-        with pytest.raises(TopicError, match=r"has no topic .*events.*`stream topics`"):
+        with pytest.raises(TopicError, match=r"has no topic .*events.*`stream topics create`"):
             await ensure(admin, settings, create=False)
 
 

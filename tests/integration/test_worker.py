@@ -73,8 +73,8 @@ async def test_events_become_values_and_a_graceful_stop_commits_everything(setti
 
 
 async def test_after_a_kill_nothing_is_lost_and_little_is_repeated(settings, tmp_path):
-    with workers(settings, tmp_path, wait_s=0.0005) as start:
-        first = start("first")
+    with workers(settings, tmp_path) as start:
+        first = start("first", 0.0005)
         first.wait_told("Ready.")
         placed = await produce(settings, "events", events(8000))
 
@@ -105,11 +105,11 @@ async def test_after_a_kill_nothing_is_lost_and_little_is_repeated(settings, tmp
 
 
 async def test_two_workers_share_partitions_and_a_third_takes_over(settings, tmp_path):
-    with workers(settings, tmp_path, wait_s=0.0002) as start:
-        one = start("one")
+    with workers(settings, tmp_path) as start:
+        one = start("one", 0.0002)
         one.wait_told("Ready.")
         placed = await produce(settings, "events", events(6000))
-        two = start("two")
+        two = start("two", 0.0002)
         two.wait_told("Ready.")
 
         async def shared():
@@ -178,32 +178,26 @@ async def test_kafka_goes_away_and_comes_back(stack, settings, tmp_path):
     assert sum((await committed(settings, "events")).values()) == 2000
 
 
-async def test_a_stop_is_soon_over_even_when_kafka_and_redis_are_away(stack, settings, tmp_path):
+async def test_a_stop_is_soon_over_even_when_redis_or_kafka_is_away(stack, settings, tmp_path):
     with workers(settings, tmp_path) as start:
         worker = start("one")
         worker.wait_told("Ready.")
         stack.stop_redis()
         placed = await produce(settings, "events", events(1000))
         worker.wait_told("does not serve")
-        stack.stop_kafka()
-        assert worker.stop() == 1, worker.output()
-        assert worker.told("leaving at once")
+        assert worker.stop() == 0, worker.output()
         stack.start_redis()
-        stack.start_kafka()
+        assert sum((await committed(settings, "events")).values()) < 1000
         worker = start("two")
 
         async def all_done():
             return set(await sources(settings)) == set(placed)
 
         await until(all_done, "a list for every event")
-        stack.stop_redis()
-        placed += await produce(settings, "events", events(1000))
-        worker.wait_told("does not serve")
-        assert worker.stop() == 0, worker.output()
-        stack.start_redis()
-        assert sum((await committed(settings, "events")).values()) < 2000
-        start("three")
-        await until(all_done, "a list for every event")
+        stack.stop_kafka()
+        assert worker.stop() == 1, worker.output()
+        assert worker.told("leaving at once")
+        stack.start_kafka()
 
 
 async def test_a_refused_record_is_delivered_before_its_batch_is_committed(settings, tmp_path):

@@ -18,7 +18,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream.errors import RetentionError
-from stream.runtime.transport import BatchSchema, Committed, Consumer, Transport, _parse
+from stream.runtime.commits import Committed, _parse
+from stream.runtime.transport import BatchSchema, Consumer, Transport
 
 TP0 = TP("events", 0)
 

@@ -1,0 +1,71 @@
+"""`stream worker`: one process that takes its share of the partitions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream.cli.settings import Bootstrap, ConfigFile, Namespace, Prefix, RedisUrl, load
+
+if TYPE_CHECKING:
+    from stream.engine import EngineConfig
+    from stream.runtime.settings import Settings
+
+EXAMPLE = "Example: stream worker --bootstrap kafka1:9092 --redis-url redis://cache:6379/0 --pricing auto"
+
+
+def worker(
+    config: ConfigFile = None,
+    bootstrap: Bootstrap = None,
+    redis_url: RedisUrl = None,
+    namespace: Namespace = None,
+    prefix: Prefix = None,
+    group: Annotated[str | None, typer.Option(help="Consumer group of the workers.")] = None,
+    partitions: Annotated[int | None, typer.Option(help="Partitions of events and item-updates.")] = None,
+    pricing: Annotated[str | None, typer.Option(metavar="MODE", help="off, shadow or auto.")] = None,
+    ttl_s: Annotated[int | None, typer.Option("--ttl-s", help="Life of values in Redis, seconds.")] = None,
+    worker_id: Annotated[str | None, typer.Option(help="Its name (default: host and process).")] = None,
+    datadir: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where Faust keeps files.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="console or json.")] = None,
+) -> None:
+    """Work on events until told to stop (Ctrl-C, SIGTERM); start more of them for more load.
+
+    Every setting (`stream config` lists them) can also come from STREAM_* variables or a file. Missing
+    topics are created. Exit codes: 0 stopped as told; 2 it cannot go on as things are; 1 a bug.
+    """
+    settings = load(
+        config,
+        bootstrap=bootstrap,
+        redis_url=redis_url,
+        namespace=namespace,
+        prefix=prefix,
+        group=group,
+        partitions=partitions,
+        pricing=pricing,
+        ttl_s=ttl_s,
+        worker_id=worker_id,
+        datadir=datadir,
+        log_level=log_level,
+        log_format=log_format,
+    )
+    from stream.engine import Engine
+    from stream.learn.learner import Learner
+    from stream.runtime.worker import run
+
+    raise typer.Exit(run(settings, Engine(engine_config(settings)), Learner))
+
+
+def engine_config(settings: Settings) -> EngineConfig:
+    """The engine that the settings ask for."""
+    from stream.engine import EngineConfig
+    from stream.events.decode import TimeBounds
+    from stream.pricing import Mode, PricingConfig
+
+    return EngineConfig(
+        item_partitions=settings.partitions,
+        bounds=TimeBounds(round(settings.max_age_days * 86_400_000), round(settings.max_ahead_s * 1000)),
+        pricing=PricingConfig(mode=Mode(settings.pricing)),
+    )

@@ -1,0 +1,223 @@
+"""What a web app imports: reads what the workers publish to Redis.
+
+::
+
+    from stream.client import Client
+
+    client = Client("redis://127.0.0.1:6379/0")
+    found = client.recommendations("shopper-17", limit=8)
+    if found is not None:
+        for item in found:
+            show(item.id, because=item.reason)
+
+Needs msgspec and redis only. Every value is one JSON string under `key_of`, so that programs in other
+languages read the same in one GET.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+import redis
+
+from stream.errors import BrokerError, LayoutError
+
+KEY_VERSION = "v1"
+"""Version of the values' schema, part of every key."""
+
+TIMEOUT_S = 2.0
+"""A page had better show something else than wait longer for its recommendations."""
+
+_TIMEOUTS = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
+
+
+class Recommended(msgspec.Struct, frozen=True):
+    """One place of a list. `score` only orders its own list; `reason` is viewed, bought, led_to (looked
+    at by others after what this shopper looked at), category or trending."""
+
+    id: str
+    score: float
+    reason: str
+
+
+class Recommendations(msgspec.Struct, frozen=True):
+    """A list as it was published, the best first.
+
+    `version` grows with every publication for the same id; give it back as `request_id` of events that
+    the list led to, and of the impression that says what of it was shown. `generated_at` is in epoch
+    milliseconds, `model` names what ranked it.
+    """
+
+    items: tuple[Recommended, ...]
+    version: str
+    generated_at: int
+    model: str
+
+    def __iter__(self) -> Iterator[Recommended]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class Price(msgspec.Struct, frozen=True):
+    """One item's price as published, in the currency's main unit.
+
+    `price` is in force; `proposed` differs from it in mode shadow only. `reason` is the rule that decided,
+    `since_ms` (epoch milliseconds) the event time of the last move, 0 if it never moved. `expected_gain` is
+    the relative gain in profit a view, `confidence` the probability that there is one.
+    """
+
+    version: str
+    generated_at: int
+    price: float
+    proposed: float
+    mode: str
+    reason: str
+    since_ms: int
+    list_price: float | None = None
+    currency: str | None = None
+    elasticity: float = 0.0
+    elasticity_sd: float = 0.0
+    expected_gain: float = 0.0
+    confidence: float = 0.0
+
+
+class _Columns(msgspec.Struct):
+    """A list on the wire: parallel arrays take half the bytes of objects."""
+
+    version: str
+    generated_at: int
+    model: str
+    items: list[str]
+    scores: list[float]
+    reasons: list[str]
+
+
+Value = TypeVar("Value", _Columns, Price)
+
+
+def key_of(prefix: str, kind: str, entity: str) -> str:
+    """The Redis key of one value. The braces keep an entity's keys in one slot of a cluster.
+
+    >>> key_of("stream", "recs", "shopper-17")
+    'stream:v1:recs:{shopper-17}'
+    """
+    return f"{prefix}:{KEY_VERSION}:{kind}:{{{entity}}}"
+
+
+def decode_list(value: bytes, limit: int | None = None) -> Recommendations:
+    """A published list as objects; raises `msgspec.MsgspecError` or ValueError for anything else.
+
+    >>> wire = b'''{"version":"0000000000000-0000000000000007","generated_at":1738574040123,
+    ... "model":"share","items":["lamp","desk"],"scores":[0.91,0.2],"reasons":["viewed","trending"]}'''
+    >>> decode_list(wire).items[0]
+    Recommended(id='lamp', score=0.91, reason='viewed')
+    >>> [item.id for item in decode_list(wire, limit=1)]
+    ['lamp']
+    """
+    found = msgspec.json.decode(value, type=_Columns)
+    rows = zip(found.items, found.scores, found.reasons, strict=True)
+    items = tuple(Recommended(*row) for row in rows)
+    return Recommendations(items[:limit], found.version, found.generated_at, found.model)
+
+
+class Client:
+    """Reads from one Redis or a cluster of them. Thread-safe, keeps its connections; None stands for "nothing published".
+
+    Every method costs one round trip and raises `BrokerError` when Redis is away or refuses, `LayoutError`
+    when a value was written by something else.
+    """
+
+    def __init__(self, redis_url: str, prefix: str = "stream") -> None:
+        self._prefix = prefix
+        self._url = redis_url
+        try:
+            self._redis: Any = redis.Redis.from_url(redis_url, **_TIMEOUTS)
+        except ValueError as error:
+            raise BrokerError(f"The Redis URL is not usable ({error}): correct it.") from None
+
+    def recommendations(self, user_id: str, limit: int = 20) -> Recommendations | None:
+        """What to show to a shopper now, at most `limit` items (20 are published)."""
+        return self._list("recs", user_id, limit)
+
+    def similar(self, item_id: str) -> Recommendations | None:
+        """Items looked at together with this one."""
+        return self._list("similar", item_id)
+
+    def together(self, item_id: str) -> Recommendations | None:
+        """Items bought together with this one."""
+        return self._list("together", item_id)
+
+    def trending(self, category: str | None = None) -> Recommendations | None:
+        """Items that many look at right now, in one category or in all of the shop."""
+        return self._list("trending", category if category is not None else "all")
+
+    def price(self, item_id: str) -> Price | None:
+        """The price in force of an item, and why."""
+        value, key = self._get("price", item_id)
+        if value is None:
+            return None
+        try:
+            return msgspec.json.decode(value, type=Price)
+        except msgspec.MsgspecError as error:
+            raise _unreadable(key, error) from None
+
+    def workers(self) -> list[dict[str, Any]]:
+        """What every live worker tells about itself, by name. Scans all keys: not for a page."""
+        found = []
+        try:
+            for key in self._redis.scan_iter(key_of(self._prefix, "worker", "*"), count=1000):
+                value = self._redis.get(key)
+                if value is not None:
+                    found.append(msgspec.json.decode(value, type=dict[str, Any]))
+        except redis.RedisError as error:
+            raise self._away(error) from None
+        return sorted(found, key=lambda status: str(status.get("worker")))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _list(self, kind: str, entity: str, limit: int | None = None) -> Recommendations | None:
+        value, key = self._get(kind, entity)
+        if value is None:
+            return None
+        try:
+            return decode_list(value, limit)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise _unreadable(key, error) from None
+
+    def _get(self, kind: str, entity: str) -> tuple[bytes | None, str]:
+        key = key_of(self._prefix, kind, entity)
+        try:
+            try:
+                return self._redis.get(key), key
+            except redis.exceptions.MovedError:
+                # One node of a cluster, which asks to be read as one.
+                self._redis.close()
+                self._redis = redis.cluster.RedisCluster.from_url(self._url, **_TIMEOUTS)
+                return self._redis.get(key), key
+        except redis.RedisError as error:
+            raise self._away(error) from None
+
+    def _away(self, error: redis.RedisError) -> BrokerError:
+        parts = urlsplit(self._url)
+        place = f"{parts.hostname or '127.0.0.1'}:{parts.port or 6379}"
+        return BrokerError(f"Redis at {place} does not serve ({error}): start it or correct its URL.")
+
+
+def _unreadable(key: str, error: Exception) -> LayoutError:
+    return LayoutError(f"The value of {key} is not one of this version's ({error}): upgrade the older side.")

@@ -1,0 +1,54 @@
+"""Copies of other workers' item rows, as their owners published them.
+
+Ranking reads the rows of this worker's own item partitions directly. For the items of others it uses
+the `similar` and `together` lists that their owners wrote to Redis: the shell asks what is wanted a few
+times a second, reads it in one call, and hands it over here.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from stream.items.due import pop
+from stream.items.table import ItemTable
+
+
+class _Published(msgspec.Struct):
+    items: list[str]
+    scores: list[float]
+
+
+_decode = msgspec.json.Decoder(_Published).decode
+
+
+class Foreign:
+    """The queue of rows that ranking wanted and does not own, and the copies made of them."""
+
+    def __init__(self, table: ItemTable) -> None:
+        self._table = table
+
+    def wanted(self, limit: int) -> list[bytes]:
+        """Ids of up to `limit` items, the longest waiting first. Used again, they are wanted again."""
+        numbers = pop(self._table.wanted, limit)
+        rows = self._table.rows
+        rows["wanted"][numbers] = False
+        numbers = numbers[~rows["owned"][numbers]]
+        return self._table.interner.blob(numbers).split(b"\0") if len(numbers) else []
+
+    def adopt(self, item_id: bytes, similar: bytes | None, together: bytes | None) -> None:
+        """Take over what was read of one item (None: nothing is published). About 10 µs."""
+        number = int(self._table.numbers(item_id, 1)[0])
+        row = self._table.rows[number]
+        if row["owned"]:
+            return
+        row["foreign"] = True
+        for neighbours, value in ((row["viewed"], similar), (row["bought"], together)):
+            if value is None:
+                continue
+            published = _decode(value)
+            count = min(len(published.items), len(neighbours["item"]))
+            ids = "\0".join(published.items[:count]).encode()
+            neighbours["item"][:] = 0
+            neighbours["item"][:count] = self._table.numbers(ids, count) + 1
+            neighbours["weight"][:count] = np.array(published.scores[:count], np.float32)

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from stream.effects import Effects
+from stream.errors import RetentionError
+from stream.events.records import LogRecord
+from stream.runtime import units as module
+from stream.runtime.commits import Committed
+from stream.runtime.settings import Settings
+from stream.runtime.stages import Stage
+from stream.runtime.units import Units
+
+A, B = TP("events", 0), TP("item-updates", 0)
+BORN_MS = 1_700_000_000_000
+
+
+class Scene:
+    """Two stages over made-up logs; what the units do is written down in `story`."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.story: list[Any] = []
+        self.begin = {A: 0, B: 0}
+        self.committed: dict[TP, Committed | None] = {A: None, B: None}
+        self.commits = True
+        self.current = True
+        stages = [self._stage("items", "item-updates"), self._stage("shoppers", "events")]
+        self.units = Units(Settings.load(max_poll_records=4), stages)
+        self.consumer: Any = SimpleNamespace(lineages={}, committed=self._committed, commit_now=self._commit)
+        monkeypatch.setattr(module, "LogReader", lambda settings: self)
+        monkeypatch.setattr(module, "now_ms", lambda: BORN_MS)
+
+    def _stage(self, name: str, topic: str) -> Stage:
+        def apply(partition, records, now_ms, silent):
+            assert silent
+            self.story.append((name, [record.offset for record in records]))
+            return Effects()
+
+        return Stage(
+            name,
+            topic,
+            lambda partition, lineage_ms: self.story.append((name, "open", lineage_ms)),
+            lambda partition: self.story.append((name, "close")),
+            apply,
+        )
+
+    async def _committed(self, tps):
+        return {tp: self.committed[tp] for tp in tps}
+
+    async def _commit(self, offsets):
+        if self.commits:
+            for tp, offset in offsets.items():
+                self.committed[tp] = Committed(offset, self.consumer.lineages[tp])
+        return self.commits
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *error):
+        return None
+
+    async def beginnings(self, places):
+        return {place: self.begin[place] for place in places}
+
+    def open(self, starts):
+        self.starts = starts
+
+    async def read(self, place, stop, most):
+        for first in range(self.starts[place], stop, most):
+            yield [LogRecord(offset, 0, None, None) for offset in range(first, min(first + most, stop))]
+
+    async def assign(self, *tps: TP) -> bool:
+        self.story.clear()
+        return await self.units.assign(tps, self.consumer, lambda: self.current)
+
+
+@pytest.fixture
+def scene(monkeypatch):
+    return Scene(monkeypatch)
+
+
+async def test_a_new_unit_gets_its_lineage_committed_at_once(scene):
+    assert await scene.assign(A)
+    assert scene.story == [("shoppers", "open", BORN_MS)]
+    assert scene.committed[A] == Committed(0, BORN_MS)
+
+
+async def test_a_unit_is_restored_by_silent_replay_up_to_the_committed_offset_items_first(scene):
+    scene.committed = {A: Committed(6, 5), B: Committed(2, 7)}
+    assert await scene.assign(A, B)
+    assert scene.story == [
+        ("items", "open", 7),
+        ("items", [0, 1]),
+        ("shoppers", "open", 5),
+        ("shoppers", [0, 1, 2, 3]),
+        ("shoppers", [4, 5]),
+    ]
+    assert scene.units.get(A).next_offset == 6
+    assert scene.consumer.lineages == {A: 5, B: 7}
+
+
+async def test_a_unit_that_stands_where_the_group_does_is_kept(scene):
+    scene.committed = {A: Committed(6, 5), B: Committed(2, 7)}
+    await scene.assign(A, B)
+    scene.units.get(A).next_offset = 9
+    scene.committed[A] = Committed(9, 5)
+    assert await scene.assign(A)
+    assert scene.story == [("items", "close")]
+
+
+@pytest.mark.parametrize("stand", [Committed(8, 5), Committed(6, 50)])
+async def test_a_unit_that_is_elsewhere_is_restored_anew(scene, stand):
+    scene.committed = {A: Committed(6, 5), B: None}
+    await scene.assign(A)
+    scene.committed[A] = stand
+    assert await scene.assign(A)
+    assert scene.story[:2] == [("shoppers", "close"), ("shoppers", "open", stand.lineage_ms)]
+    assert scene.units.get(A).next_offset == stand.offset
+
+
+async def test_offsets_that_somebody_reset_get_a_new_lineage(scene):
+    scene.committed[A] = Committed(3, 0)
+    assert await scene.assign(A)
+    assert scene.story[0] == ("shoppers", "open", BORN_MS)
+    assert scene.committed[A] == Committed(3, BORN_MS)
+
+
+async def test_unread_records_that_are_gone_are_refused(scene):
+    scene.begin[A] = 10
+    scene.committed[A] = Committed(6, 5)
+    with pytest.raises(RetentionError, match="records 6 to 9 of events-0"):
+        await scene.assign(A)
+
+
+async def test_read_records_that_are_gone_make_the_state_partial(scene, caplog):
+    scene.begin[A] = 4
+    scene.committed[A] = Committed(6, 5)
+    assert await scene.assign(A)
+    assert scene.story[1:] == [("shoppers", [4, 5])]
+    assert "events-0 is partial" in caplog.text
+
+
+async def test_another_rebalance_ends_a_restore_and_leaves_no_half_restored_unit(scene):
+    scene.committed[A] = Committed(6, 5)
+    apply = scene.units._stages["events"].apply
+    interrupted: list[Any] = []
+
+    def interrupting(*arguments):
+        scene.current = len(interrupted) > 0
+        interrupted.append(arguments)
+        return apply(*arguments)
+
+    scene.units._stages["events"] = scene.units._stages["events"]._replace(apply=interrupting)
+    assert not await scene.assign(A)
+    assert scene.units.get(A) is None
+    scene.current = True
+    assert await scene.assign(A)
+    assert scene.units.get(A).next_offset == 6
+
+
+async def test_a_group_that_moved_on_restores_nothing(scene):
+    scene.commits = False
+    assert not await scene.assign(A)
+    assert scene.units.get(A) is None
