@@ -127,7 +127,9 @@ def decode_list(value: bytes, limit: int | None = None) -> Recommendations:
 
 
 class Client:
-    """Reads from one Redis or a cluster of them. Thread-safe, keeps its connections; None stands for "nothing published".
+    """Reads from one Redis or a cluster of them. Thread-safe, keeps its connections.
+
+    None stands for "nothing published".
 
     Every method costs one round trip and raises `BrokerError` when Redis is away or refuses, `LayoutError`
     when a value was written by something else.

@@ -57,9 +57,13 @@ SAMPLE_START = 1_000
 events give about 13,000 labelled lists, most of them early, when each teaches most."""
 
 
+SWEEP_FROM = 0.8
+"""Share of item numbers in use at which those that nothing holds are given back."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """Sizes and rules of one engine. `max_shoppers` is per partition, `max_items` per worker."""
+    """Sizes and rules of one engine. `max_shoppers` is per partition, `max_items` of all partitions."""
 
     item_partitions: int = 1
     max_shoppers: int = 1 << 20
@@ -84,20 +88,29 @@ class Engine:
         self.item_units: dict[int, ItemUnit] = {}
         self.model: Snapshot | None = None
         self._ranker = Ranker(
-            self.table.rows, self.table.wanted, self.table.facts, self.table.interner.names, self.popular.leaders, no_scorer(),
-            new_scratch(config.max_items), new_ranking(),
-        )  # fmt: skip
+            items=self.table.rows,
+            wanted=self.table.wanted,
+            facts=self.table.facts,
+            item_names=self.table.interner.names,
+            leaders=self.popular.leaders,
+            scorer=no_scorer(),
+            scratch=new_scratch(self.table.interner.capacity),
+            ranking=new_ranking(),
+        )
+        self._sweep_at = int(self.table.interner.capacity * SWEEP_FROM)
 
     # -- units -----------------------------------------------------------------------------------
 
     def open_shoppers(self, partition: int, lineage_ms: int) -> ShopperUnit:
         """A new, empty unit for one partition of `events`."""
+        self.close_shoppers(partition)
         unit = ShopperUnit(partition, lineage_ms, self.table, self.config.max_shoppers, self.config.bounds)
         self.shopper_units[partition] = unit
         return unit
 
     def open_items(self, partition: int, lineage_ms: int) -> ItemUnit:
         """A new, empty unit for one partition of `item-updates`."""
+        self.close_items(partition)
         self.item_units[partition] = ItemUnit(partition, lineage_ms, self.table, self.config.max_items)
         return self.item_units[partition]
 
@@ -121,6 +134,7 @@ class Engine:
         `silent`: the batch was applied before (by whoever had this unit); only state changes.
         """
         unit = self._unit(self.shopper_units, partition, "events")
+        self._make_room()
         before = unit.state.counts.copy()
         effects, examples = unit.apply(
             records, self._ranker, self.metrics.model, self._sample(), now_ms, silent
@@ -143,6 +157,7 @@ class Engine:
     def items(self, partition: int, records: Sequence[Record], now_ms: int, silent: bool = False) -> Effects:
         """One batch of `item-updates`: counts change now, what they mean is published by `tick`."""
         unit = self._unit(self.item_units, partition, "item-updates")
+        self._make_room()
         pairs, holes = unit.pairs, unit.holes
         effects = unit.apply(records)
         if silent:
@@ -169,8 +184,6 @@ class Engine:
         self.metrics.price_moves += moves
         for unit in self.shopper_units.values():
             effects.values += unit.owed(self._ranker, self.metrics.model, now_ms, limit).values
-        if len(self.table.interner) > self.config.max_items * 0.9:
-            sweep(self.table, self.shopper_units.values(), self.popular.leaders, self.catalogue)
         self.metrics.count(effects)
         return effects
 
@@ -184,7 +197,7 @@ class Engine:
             return refused
         try:
             return self._told(topic, key, value)
-        except (msgspec.MsgspecError, LayoutError) as error:
+        except (msgspec.MsgspecError, LayoutError, ValueError) as error:
             return f"the message {key!r} of {topic} is unusable: {error}"
 
     def _told(self, topic: str, key: bytes | None, value: bytes | None) -> str | None:
@@ -223,6 +236,14 @@ class Engine:
         self.foreign.adopt(item_id, similar, together)
 
     # -- helpers ---------------------------------------------------------------------------------
+
+    def _make_room(self) -> None:
+        """Give numbers of items back before they run out; again only after many more were taken."""
+        names = self.table.interner
+        if len(names) >= self._sweep_at:
+            self.prices.forget(sweep(self.table, self.shopper_units.values(), self.popular, self.catalogue))
+            least = int(names.capacity * SWEEP_FROM)
+            self._sweep_at = max(least, (len(names) + names.capacity) // 2)
 
     def _sample(self) -> float:
         """Share of lists to label: all at first, `SAMPLE_FLOOR` in the long run."""

@@ -83,10 +83,10 @@ def encode(message: Exchange) -> bytes:
 def decode(value: bytes) -> Exchange:
     """The message in `value`, its columns as views on the same bytes.
 
-    Raises `LayoutError` for bytes that are no exchange message, or one of a newer layout.
+    Raises `LayoutError` for a message of a newer layout, `ValueError` for anything else.
     """
     if len(value) < _HEADER.size or value[:4] != _MAGIC:
-        raise LayoutError(
+        raise ValueError(
             "a record of item-updates is no exchange message: let only workers write to that topic"
         )
     _, layout, source, since, upto, n, n_touches, n_pairs, n_names, names_bytes = _HEADER.unpack_from(value)
@@ -107,6 +107,8 @@ def decode(value: bytes) -> Exchange:
     event, item, quantity = column(np.uint32, t), column(np.uint32, t), column(np.int32, t)
     pair_event, pair_item, pair_other = (column(np.uint32, p) for _ in range(3))
     code, pair_code = column(np.uint8, t), column(np.uint8, p)
+    if len(value) != at + names_bytes:
+        raise ValueError("an exchange message is cut short, or longer than it says")
     return Exchange(
         source,
         since,

@@ -57,9 +57,10 @@ class Pipeline:
         out = Effects()
         while True:
             now_ms += 1_000
+            messages = self.messages
             effects = self.tick(now_ms, 1_000)
             out.values += effects.values
-            if not effects.values:
+            if not effects.values and self.messages == messages:
                 return out
 
     def _route(self, effects: Effects, now_ms: int) -> None:

@@ -35,7 +35,8 @@ def unwrap(value: bytes, headers: Sequence[tuple[str, bytes]]) -> bytes:
     body = _decode(value)
     for key, raw in headers:
         field = _FIELDS.get(key)
-        if field is not None and field not in body:
+        # Kafka allows a header without a value.
+        if field is not None and raw is not None and field not in body:
             text = raw.decode()
             body[field] = text.rpartition(".")[2] if field == "type" else text
     return msgspec.json.encode(body)

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.events.decode import NO_PRICE, to_minor
-from stream.events.types import Item
+from stream.events.types import ID_MAX_CHARS, Item
 from stream.items.table import ItemTable
 from stream.state.interner import Interner
+
+_SPACE = 0x20
 
 MAX_CATEGORIES = 1 << 14
 """Categories told apart; items of further ones count as having none."""
@@ -34,10 +36,11 @@ class Catalogue:
         if not key:
             return "an entry of the catalogue has no key: the key is the item id"
         if value is None:
+            if len(key) > 4 * ID_MAX_CHARS or min(key) < _SPACE:
+                return f"the catalogue has no item {key[:64]!r}: that is no item id"
             self.facts.pop(key, None)
-            number = self._table.interner.find(key)
-            if number >= 0:
-                self._table.facts.withdrawn[number] = True
+            # Also before anybody has seen it: events about it may come yet.
+            self._table.facts.withdrawn[self._table.numbers(key, 1)] = True
             return None
         try:
             facts = msgspec.json.decode(value, type=Item)

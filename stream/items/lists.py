@@ -15,28 +15,30 @@ from stream.state.jit import Row, kernel
 
 
 @kernel
-def _insert(lists: Lists, n: int, names: Names, item: int, score: float, kind: int) -> None:
+def _insert(lists: Lists, n: int, names: Names, item: int, score: np.float32, kind: int) -> None:
     """Insert into list `n`, kept sorted; ties by the id's hash."""
     at = lists.size[n]
     if at == LENGTH:
-        if score < lists.score[n, at - 1]:
+        if not _before(lists, n, names, item, score, at - 1):
             return
         at -= 1
     else:
         lists.size[n] += 1
-    while at > 0 and (
-        lists.score[n, at - 1] < score
-        or (
-            lists.score[n, at - 1] == score
-            and names.entries[lists.item[n, at - 1]]["hash"] > names.entries[item]["hash"]
-        )
-    ):
+    while at > 0 and _before(lists, n, names, item, score, at - 1):
         lists.item[n, at] = lists.item[n, at - 1]
         lists.score[n, at] = lists.score[n, at - 1]
         at -= 1
     lists.item[n, at] = item
     lists.score[n, at] = score
     lists.reason[n, at] = kind
+
+
+@kernel
+def _before(lists: Lists, n: int, names: Names, item: int, score: np.float32, at: int) -> bool:
+    """Whether `item` goes before the one at place `at`; ties by the id's hash."""
+    if score != lists.score[n, at]:
+        return score > lists.score[n, at]  # type: ignore[no-any-return]
+    return names.entries[item]["hash"] < names.entries[lists.item[n, at]]["hash"]  # type: ignore[no-any-return]
 
 
 @kernel
@@ -47,7 +49,8 @@ def _fill(lists: Lists, n: int, facts: Facts, names: Names, row: Row, kind: int)
         if row.item[k] == 0:
             break
         item = row.item[k] - 1
-        score = row.weight[k] * factor
+        # As it is kept: compared in more digits than that, equals would not be equal.
+        score = np.float32(row.weight[k] * factor)
         if score > 0 and not facts.withdrawn[item]:
             _insert(lists, n, names, item, score, kind)
     for k in range(lists.size[n]):

@@ -15,7 +15,7 @@ from stream.items.lists import fill_lists
 from stream.items.table import ItemTable
 from stream.items.unit import ItemUnit
 from stream.recommend.candidates import REASONS
-from stream.recommend.encode import Lists, Writer, new_lists
+from stream.recommend.encode import Writer, new_lists
 from stream.recommend.popular import CATEGORY_LEADERS, LEADERS, Partial, Popular
 from stream.recommend.rank import LENGTH
 
@@ -45,7 +45,7 @@ class Publisher:
         self._viewed = new_lists(AT_ONCE, LENGTH)
         self._bought = new_lists(AT_ONCE, LENGTH)
         self._writer = Writer(AT_ONCE, LENGTH, REASONS)
-        self._told: dict[int, tuple[int, int]] = {}
+        self._told: dict[int, tuple[int, int, int]] = {}
         self._trending: dict[bytes, list[str]] = {}
 
     # -- item-to-item lists ----------------------------------------------------------------------
@@ -85,9 +85,10 @@ class Publisher:
         """Leaders of every own partition that changed, at most once a second each."""
         out = []
         for partition, unit in units.items():
-            position, at_ms = self._told.get(partition, (-1, -PARTIAL_EVERY_MS))
-            if unit.position > position and now_ms - at_ms >= PARTIAL_EVERY_MS:
-                self._told[partition] = unit.position, now_ms
+            *told, at_ms = self._told.get(partition, (0, -1, -PARTIAL_EVERY_MS))
+            news = [unit.lineage_ms, unit.position]
+            if unit.position >= 0 and news != told and now_ms - at_ms >= PARTIAL_EVERY_MS:
+                self._told[partition] = unit.lineage_ms, unit.position, now_ms
                 value = msgspec.json.encode(self._partial(unit))
                 out.append(Message("aggregates", b"popular:%d" % partition, value))
         return out
@@ -97,12 +98,17 @@ class Publisher:
         members = unit.members()
         popular = rows["popular"][members].astype(np.float64) / table.slow.gain(table.clock_ms)
         trending = rows["trending"][members].astype(np.float64) / table.fast.gain(table.clock_ms)
-        chosen = np.union1d(_top(popular, LEADERS), _top(trending, LEADERS))
+        # Ties by the id's hash: numbers, which differ by worker, must not decide who is told.
+        ties = table.interner.names.entries["hash"][members]
+        by_popular, by_trending = np.lexsort((ties, -popular)), np.lexsort((ties, -trending))
         categories = table.facts.category[members]
-        for category in np.unique(categories[categories > 0]).tolist():
-            inside = np.flatnonzero(categories == category)
-            chosen = np.union1d(chosen, inside[_top(popular[inside], CATEGORY_LEADERS)])
-        chosen = chosen[np.argsort(-popular[chosen], kind="stable")]
+        grouped = np.lexsort((ties, -popular, categories))
+        _, first, inside = np.unique(categories[grouped], return_index=True, return_inverse=True)
+        place = np.arange(len(grouped)) - first[inside]
+        leading = grouped[(place < CATEGORY_LEADERS) & (categories[grouped] > 0)]
+        picked = np.zeros(len(members), np.bool_)
+        picked[by_popular[:LEADERS]] = picked[by_trending[:LEADERS]] = picked[leading] = True
+        chosen = by_popular[picked[by_popular] & ((popular > 0) | (trending > 0))[by_popular]]
         ids = table.interner.blob(members[chosen]).decode().split("\0") if len(chosen) else []
         return Partial(
             version=version(unit.lineage_ms, max(unit.position, 0)).decode(),
@@ -120,9 +126,12 @@ class Publisher:
         owner = units.get(0)
         if not merged or owner is None:
             return []
-        lists = {b"all": self._popular.trending}
-        for category, entries in self._popular.trending_by_category.items():
-            lists[self._catalogue.categories.name(category)] = entries
+        lists = {
+            self._catalogue.categories.name(category): entries
+            for category, entries in self._popular.trending_by_category.items()
+        }
+        # Last: a category that is called so does not hide what is trending in the whole shop.
+        lists[b"all"] = self._popular.trending
         ids, values = [], []
         for name, entries in lists.items():
             items = [item.decode() for item, _ in entries[:LENGTH]]
@@ -143,11 +152,3 @@ class Publisher:
                 )
             )
         return [Values("trending", ids, values)] if ids else []
-
-
-def _top(weights: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """Positions of the `count` largest positive weights."""
-    positive = np.flatnonzero(weights > 0)
-    if len(positive) <= count:
-        return positive
-    return positive[np.argpartition(-weights[positive], count)[:count]]

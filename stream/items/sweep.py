@@ -13,23 +13,24 @@ from stream.state.jit import Row, kernel
 
 if TYPE_CHECKING:
     from stream.items.catalogue import Catalogue
-    from stream.recommend.popular import Leaders
+    from stream.recommend.popular import Popular
     from stream.shoppers.unit import ShopperUnit
 
 
-def sweep(table: ItemTable, units: Iterable[ShopperUnit], leaders: Leaders, catalogue: Catalogue) -> int:
+def sweep(
+    table: ItemTable, units: Iterable[ShopperUnit], popular: Popular, catalogue: Catalogue
+) -> NDArray[np.int32]:
     """Mark every number that a row, window, history, waiting list, popularity list or the catalogue
-    holds, and release the others; how many were released. A full pass: milliseconds per 10,000 rows."""
+    holds, and release the others; those that were released. A full pass: milliseconds per 10,000 rows."""
     used = table.interner.used
+    # Copies of other workers' rows come again when somebody needs them.
+    table.drop(np.flatnonzero(table.rows["foreign"][:used]).astype(np.int32))
     held = np.zeros(used, np.bool_)
     _mark_items(table.rows, held)
     for unit in units:
-        _mark_shoppers(unit.state.rows, unit.interner.used, held)
+        _mark_shoppers(unit.state.rows, unit.interner.used, unit.state.ring, held)
         _mark_histories(unit.state.histories, int(unit.state.next_history[0]), held)
-        _mark_ring(unit.state.ring, held)
-    for numbers in (leaders.overall, leaders.by_category.ravel()):
-        held[numbers[numbers > 0] - 1] = True
-    held[leaders.log_popular[:used] != 0] = True
+    held[popular.numbers] = True
     known = [table.interner.find(name) for name in catalogue.facts]
     held[[number for number in known if number >= 0]] = True
     gone = np.flatnonzero(~held & (table.interner.names.entries["hash"][:used] != 0)).astype(np.int32)
@@ -37,7 +38,7 @@ def sweep(table: ItemTable, units: Iterable[ShopperUnit], leaders: Leaders, cata
     table.facts.withdrawn[gone] = False
     table.facts.category[gone] = 0
     table.interner.release(gone)
-    return len(gone)
+    return gone
 
 
 @kernel
@@ -58,7 +59,8 @@ def _mark_neighbours(row: Row, held: NDArray[np.bool_]) -> None:
 def _mark_items(rows: NDArray[np.void], held: NDArray[np.bool_]) -> None:
     for i in range(len(held)):
         row = rows[i]
-        if row.owned or row.foreign or row.lists_due or row.price_due or row.wanted:
+        # A number may wait in a queue and be another item's when its turn comes: queues go by number.
+        if row.owned:
             held[i] = True
             _mark_neighbours(row.viewed, held)
             _mark_neighbours(row.bought, held)
@@ -66,8 +68,15 @@ def _mark_items(rows: NDArray[np.void], held: NDArray[np.bool_]) -> None:
 
 
 @kernel
-def _mark_shoppers(rows: NDArray[np.void], used: int, held: NDArray[np.bool_]) -> None:
+def _mark_shoppers(
+    rows: NDArray[np.void], used: int, ring: NDArray[np.void], held: NDArray[np.bool_]
+) -> None:
     for i in range(used):
+        # Of the ring only what still waits for its label: nobody reads the rest.
+        if rows[i].exposure > 0:
+            slot = ring[rows[i].exposure - 1]
+            for k in range(slot.size):
+                held[slot.item[k]] = True
         _mark(rows[i].recent, held)
         _mark(rows[i].basket, held)
 
@@ -77,10 +86,3 @@ def _mark_histories(rows: NDArray[np.void], used: int, held: NDArray[np.bool_]) 
     for i in range(used + 1):
         _mark(rows[i].bought, held)
         _mark(rows[i].hidden, held)
-
-
-@kernel
-def _mark_ring(ring: NDArray[np.void], held: NDArray[np.bool_]) -> None:
-    for i in range(len(ring)):
-        for k in range(ring[i].size):
-            held[ring[i].item[k]] = True

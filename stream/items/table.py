@@ -18,6 +18,12 @@ from stream.state.jit import kernel
 
 DAY_MS = 86_400_000.0
 
+MIN_ITEMS = 8 * BUCKETS
+"""Rows that every partition may hold, whatever the cap."""
+
+NAMES_PER_ROW = 4
+"""Numbers for each row under the cap: under steady churn of items about two are held by neighbours alone."""
+
 
 class Facts(NamedTuple):
     """What ranking asks of the catalogue, by item number: `withdrawn` (not to be shown: removed or out
@@ -36,6 +42,8 @@ class ItemTable:
     """
 
     def __init__(self, max_items: int, partitions: int) -> None:
+        # Rows, windows and histories also name items whose own rows are gone, or another worker's.
+        max_items = NAMES_PER_ROW * max(max_items, MIN_ITEMS * partitions)
         self.interner = Interner(max_items)
         self.rows: NDArray[np.void] = reserve(max_items, ITEM)
         self.facts = Facts(reserve(max_items, np.bool_), reserve(max_items, np.int32))
@@ -53,11 +61,11 @@ class ItemTable:
 
         Raises `StreamError` when the table is full: the sweep runs before that can happen.
         """
-        before = self.interner.used
         numbers = self.interner.intern(blob, count)
+        if len(self.interner) >= self.interner.capacity:
+            empty = blob.split(b"\0").count(b"") if count else 0
+            require_room(-int(np.count_nonzero(numbers < 0) > empty), "item", "max_items")
         _settle(self.rows, self.interner.names, numbers, self.partitions)
-        if self.interner.used - before and len(self.interner) >= self.interner.capacity:
-            require_room(-1, "item", "max_items")
         return numbers
 
     def advance(self, clock_ms: int) -> None:

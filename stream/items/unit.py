@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.effects import Effects
-from stream.errors import LayoutError
 from stream.events.records import Record, Refused
 from stream.exchange import Exchange, Pairs, Touches, decode
 from stream.items.cooccurrence import add_pairs
@@ -41,7 +40,7 @@ class ItemUnit:
         self.pairs = 0
         self.displaced = 0
         self._table = table
-        self._bucket_cap = max(_EVICT_SHARE, max_items // BUCKETS)
+        self._bucket_cap = max(_EVICT_SHARE, max_items // table.partitions // BUCKETS)
         self._bucket_size = np.zeros(BUCKETS, np.int64)
 
     def apply(self, records: Sequence[Record]) -> Effects:
@@ -54,9 +53,7 @@ class ItemUnit:
         for record in records:
             try:
                 message = decode(record.value or b"")
-            except LayoutError as error:
-                if (record.value or b"").startswith(b"STRX"):
-                    raise
+            except ValueError as error:
                 effects.refused.append(Refused(record, "not-an-exchange-message", str(error)))
                 continue
             self._apply(message)
@@ -105,21 +102,27 @@ class ItemUnit:
         """Give every item that is new here a row, making room in its bucket first."""
         rows = self._table.rows
         new = np.unique(numbers[~rows["owned"][numbers]])
-        for number in new.tolist():
-            bucket = int(rows["bucket"][number])
-            if self._bucket_size[bucket] >= self._bucket_cap:
-                self._evict(bucket)
-            self._table.drop(np.array([number], np.int32))
-            rows["owned"][number] = True
-            rows["last_ts_ms"][number] = self.clock_ms
-            self._bucket_size[bucket] += 1
+        if not len(new):
+            return
+        buckets, counts = np.unique(rows["bucket"][new], return_counts=True)
+        for bucket, count in zip(buckets.tolist(), counts.tolist(), strict=True):
+            if self._bucket_size[bucket] + count > self._bucket_cap:
+                self._evict(bucket, count, numbers)
+        self._table.drop(new)
+        rows["owned"][new] = True
+        rows["last_ts_ms"][new] = self.clock_ms
+        np.add.at(self._bucket_size, rows["bucket"][new], 1)
 
-    def _evict(self, bucket: int) -> None:
-        """Forget the least recent eighth of a bucket's rows (those at equal times together)."""
+    def _evict(self, bucket: int, count: int, numbers: NDArray[np.int32]) -> None:
+        """Make room for `count` rows, and for an eighth of the bucket: the least recent go, ties by the
+        id's hash. Those that this message is about stay, or its counts would go to rows that are gone.
+        """
+        rows = self._table.rows
         members = self.members()
-        members = members[self._table.rows["bucket"][members] == bucket]
-        times = self._table.rows["last_ts_ms"][members]
-        gone = members[times <= np.sort(times)[len(times) // _EVICT_SHARE]]
+        members = members[(rows["bucket"][members] == bucket) & ~np.isin(members, numbers)]
+        hashes = self._table.interner.names.entries["hash"][members]
+        order = np.lexsort((hashes, rows["last_ts_ms"][members]))
+        gone = members[order[: max(count, self._bucket_cap // _EVICT_SHARE)]]
         self._table.drop(gone)
         self._bucket_size[bucket] -= len(gone)
 

@@ -57,8 +57,8 @@ class Learner:
             try:
                 labelled = unpack_examples(record.value or b"")
                 features, label, places = labelled.arrays()
-                if not np.isfinite(features).all():
-                    raise ValueError("a feature is not a finite number")
+                if len(features) != len(label) or not np.isfinite(features).all():
+                    raise ValueError("rows and labels differ in number, or a feature is not a finite number")
             except (msgspec.MsgspecError, ValueError) as error:
                 effects.refused.append(Refused(record, "malformed-examples", str(error)))
                 continue

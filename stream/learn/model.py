@@ -45,7 +45,7 @@ def unpack_snapshot(value: bytes) -> Snapshot:
 
 def scorer(snapshot: Snapshot) -> Scorer | None:
     """Fold the standardisation into the weights; None for another layout or other features."""
-    if snapshot.layout > LAYOUT or snapshot.features != FEATURES:
+    if snapshot.layout != LAYOUT or snapshot.features != FEATURES:
         return None
     deviations = np.array(snapshot.deviations)
     # River's StandardScaler gives 0 for a feature that never varied.

@@ -84,6 +84,11 @@ class PriceDesk:
             self._live_minor[number] = round(published.price * 100)
             self._live_since_ms[number] = published.since_ms
 
+    def forget(self, numbers: NDArray[np.int32]) -> None:
+        """Numbers of items that were given back: whoever gets them next has no price yet."""
+        for column in (self._live_minor, self._live_since_ms, self._told):
+            column[numbers] = 0
+
     def update(self, key: bytes, value: bytes) -> None:
         """One partition's sums; an older message than known is ignored."""
         told = msgspec.json.decode(value, type=_DemandPartial)

@@ -110,6 +110,9 @@ def _offer_row(scratch: Scratch, facts: Facts, row: Row, kind: int, rank: int, f
         if facts.withdrawn[item]:
             continue
         worth = row.weight[k] * factor
+        # What has decayed to nothing is no candidate (and 0 as the best score would divide by 0).
+        if worth <= 0.0:
+            continue
         at = offer(scratch, item, worth, kind)
         if at < 0:
             continue

@@ -62,7 +62,7 @@ class Popular:
             reserve(capacity, np.float32),
             reserve(capacity, np.float32),
         )
-        self._numbers = np.empty(0, np.int32)
+        self.numbers = np.empty(0, np.int32)
         self.trending: list[tuple[bytes, float]] = []
         self.trending_by_category: dict[int, list[tuple[bytes, float]]] = {}
 
@@ -83,16 +83,21 @@ class Popular:
         partials = [self._partials[key] for key in sorted(self._partials)]
         ids = [name for partial in partials for name in partial.items]
         numbers = self._table.numbers("\0".join(ids).encode(), len(ids))
-        popular = np.array([w for p in partials for w in p.popular], np.float32)
-        trending = np.array([w for p in partials for w in p.trending], np.float32)
+        # Partials of different times: what a quiet partition told is worth less by now.
+        clock_ms = max((p.clock_ms for p in partials), default=0)
+        slow = [0.5 ** ((clock_ms - p.clock_ms) / self._table.slow.half_life_ms) for p in partials]
+        fast = [0.5 ** ((clock_ms - p.clock_ms) / self._table.fast.half_life_ms) for p in partials]
+        told = list(zip(partials, slow, fast, strict=True))
+        popular = np.array([w * by for p, by, _ in told for w in p.popular], np.float32)
+        trending = np.array([w * by for p, _, by in told for w in p.trending], np.float32)
         leaders = self.leaders
-        leaders.log_popular[self._numbers] = 0.0
-        leaders.log_trending[self._numbers] = 0.0
-        total_popular = max(sum(p.total_popular for p in partials), 1e-9)
-        total_trending = max(sum(p.total_trending for p in partials), 1e-9)
+        leaders.log_popular[self.numbers] = 0.0
+        leaders.log_trending[self.numbers] = 0.0
+        total_popular = max(sum(p.total_popular * by for p, by, _ in told), 1e-9)
+        total_trending = max(sum(p.total_trending * by for p, _, by in told), 1e-9)
         leaders.log_popular[numbers] = np.log1p(popular / total_popular * _SCALE)
         leaders.log_trending[numbers] = np.log1p(trending / total_trending * _SCALE)
-        self._numbers = numbers
+        self.numbers = numbers
         self._rank(numbers, popular, trending / np.float32(total_trending))
         return True
 

@@ -70,11 +70,16 @@ TOPICS = (
         ("cleanup.policy", "message.timestamp.type"),
     ),
     Topic(ITEMS, 1, _COMPACT),
-    Topic(ITEM_UPDATES, None, _LOG, ("cleanup.policy", "message.timestamp.type")),
+    Topic(
+        ITEM_UPDATES,
+        None,
+        {**_LOG, "max.message.bytes": str(EVENT_MAX_BYTES)},
+        ("cleanup.policy", "message.timestamp.type"),
+    ),
     *(Topic(name, None, _COMPACT) for name in OF_KIND.values()),
     Topic(EXAMPLES, 1, {**_LOG, "retention.ms": str(7 * _DAY_MS)}),
     Topic(MODELS, 1, _COMPACT),
-    Topic(AGGREGATES, 1, _COMPACT),
+    Topic(AGGREGATES, 1, {**_COMPACT, "max.message.bytes": str(EVENT_MAX_BYTES)}),
     Topic(DEAD_LETTERS, None, {**_LOG, "max.message.bytes": str(DEAD_LETTER_MAX_BYTES)}),
 )
 

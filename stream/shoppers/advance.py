@@ -125,11 +125,13 @@ def _begin(row: Row, session: np.uint64, ts_ms: int) -> bool:
 def _is_crowd(row: Row, ts_ms: int) -> bool:
     """Whether too many events of one hour carry this id."""
     hour = ts_ms // _HOUR_MS
-    if row.hour != hour:
+    if hour > row.hour:
         row.hour = hour
         row.in_hour = 0
     row.in_hour += 1
-    return row.crowd or row.in_hour > CROWD_EVENTS_PER_HOUR  # type: ignore[no-any-return]
+    # For good: a crowd is no person in its quiet hours either.
+    row.crowd = row.crowd or row.in_hour > CROWD_EVENTS_PER_HOUR
+    return row.crowd  # type: ignore[no-any-return]
 
 
 @kernel
@@ -266,12 +268,15 @@ def advance(
         row = shoppers.rows[events.shopper[e]]
         if row.events == 0:
             row.bucket = shoppers.names.entries[events.shopper[e]].hash >> np.uint64(58)
+        # An event is the shopper's own: clients may count their events from 1. 0 stands for no event.
+        own = mix64(shoppers.names.entries[events.shopper[e]].hash)
+        events.event[e] = max(mix64(events.event[e] ^ own), np.uint64(1))
         if _is_duplicate(shoppers, row, events.code[e], events.event[e]):
             shoppers.counts[DUPLICATES] += 1
             continue
         shoppers.counts[ACCEPTED] += 1
         if row.events == 0:
-            admit(shoppers.room, shoppers.rows, shoppers.histories, used, row)
+            admit(shoppers.room, shoppers.rows, shoppers.names, shoppers.histories, used, row)
         crowd = _is_crowd(row, events.ts_ms[e])
         shoppers.counts[CROWDED] += crowd
         shoppers.counts[SESSIONS] += _begin(row, events.session[e], events.ts_ms[e])
@@ -288,6 +293,8 @@ def advance(
         asked[n] = e if size else -1 - e
         n += 1
         shoppers.counts[EMPTY] += size == 0
+        # The list before this one is not what the shopper sees any more.
+        row.exposure = 0
         if measured and size:
             at = shoppers.next_slot[0] % RING
             shoppers.next_slot[0] += 1

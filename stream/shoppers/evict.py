@@ -9,10 +9,14 @@ from numpy.typing import NDArray
 
 from stream.items.row import BUCKETS
 from stream.state.arena import reserve
+from stream.state.interner import Names
 from stream.state.jit import Row, kernel
 
 _SHARE = 8
 """One part in eight goes at once, so that the scan for the least recent is paid once in many rows."""
+
+MIN_SHOPPERS = BUCKETS * _SHARE
+"""A bucket holds at least `_SHARE` rows, whatever the cap of the unit."""
 
 
 class Room(NamedTuple):
@@ -38,24 +42,31 @@ def new_room(max_shoppers: int, capacity: int) -> Room:
 
 
 @kernel
-def admit(room: Room, rows: NDArray[np.void], histories: NDArray[np.void], used: int, row: Row) -> None:
+def admit(
+    room: Room, rows: NDArray[np.void], names: Names, histories: NDArray[np.void], used: int, row: Row
+) -> None:
     """Count a new row in its bucket, after evicting the least recent rows if the bucket is full.
 
-    Which rows go depends on the bucket's rows alone: those up to the time below which an eighth of
-    them lies. A scan of all rows, about 1 ms for a million.
+    Which rows go depends on the bucket's rows alone: the least recent eighth, ties by the id's hash.
+    A scan of all rows, about 1 ms for a million.
     """
     bucket = row.bucket
     if room.size[bucket] >= room.cap:
+        members = np.empty(room.size[bucket], np.int64)
         times = np.empty(room.size[bucket], np.int64)
+        hashes = np.empty(room.size[bucket], np.uint64)
         n = 0
         for i in range(used):
             if rows[i].events > 0 and rows[i].bucket == bucket:
+                members[n] = i
                 times[n] = rows[i].last_ts_ms
+                hashes[n] = names.entries[i].hash
                 n += 1
-        limit = np.sort(times[:n])[n // _SHARE]
-        for i in range(used):
-            if rows[i].events > 0 and rows[i].bucket == bucket and rows[i].last_ts_ms <= limit:
-                _drop(room, rows[i], histories, i)
+        by_hash = np.argsort(hashes[:n])
+        order = by_hash[np.argsort(times[:n][by_hash], kind="mergesort")]
+        for k in range(n // _SHARE):
+            i = members[order[k]]
+            _drop(room, rows[i], histories, i)
     room.size[bucket] += 1
 
 
@@ -84,5 +95,6 @@ def _drop(room: Room, row: Row, histories: NDArray[np.void], number: int) -> Non
     row.exposure = 0
     row.hour = 0
     row.in_hour = 0
+    row.crowd = False
     room.evicted[0] += 1
     room.evicted[room.evicted[0]] = number

@@ -103,6 +103,21 @@ class Packer:
             since[partition] = upto
         return messages
 
+    def skip(self, out: Outbox, since: list[int], batch: Batch) -> None:
+        """As `pack`, for a batch that was sent before: moves each `since` to the last event with news.
+
+        No further: how batches were cut then is not known, and a partition without news was sent
+        nothing, so its receiver may stand exactly there. A later `since` would be a hole to it.
+        """
+        latest = np.array(since, np.int64)
+        touches, pairs = out.filled.tolist()
+        for event, item in (
+            (out.touch_event[:touches], out.touch_item[:touches]),
+            (out.pair_event[:pairs], out.pair_item[:pairs]),
+        ):
+            np.maximum.at(latest, self._table.rows["home"][item] - 1, batch.offset[event])
+        since[:] = latest.tolist()
+
 
 @kernel
 def _local(room: _Room, item: int, stamp: int, names: int, begin: int) -> int:

@@ -14,13 +14,13 @@ from stream.events.types import Impression
 from stream.items.table import ItemTable
 from stream.learn.examples import pack_examples
 from stream.recommend.candidates import REASONS
-from stream.recommend.encode import Lists, Writer, new_lists
+from stream.recommend.encode import Writer, new_lists
 from stream.recommend.exposures import EXPOSURE, RING, confirm, new_examples
 from stream.recommend.rank import LENGTH
 from stream.shoppers.advance import Events, Ranker, Shoppers, advance, make_lists
 from stream.shoppers.duplicates import new_seen
 from stream.shoppers.emit import new_outbox
-from stream.shoppers.evict import new_room
+from stream.shoppers.evict import MIN_SHOPPERS, new_room
 from stream.shoppers.pack import Packer
 from stream.shoppers.row import HISTORY, SHOPPER
 from stream.state.arena import reserve
@@ -46,7 +46,7 @@ class ShopperUnit:
         self.bounds = bounds
         self._table = table
         # Beyond the cap lie those who arrive in one chunk before others are evicted.
-        capacity = max_shoppers + CHUNK
+        capacity = max(max_shoppers, MIN_SHOPPERS) + CHUNK
         self.interner = Interner(capacity)
         self.state = Shoppers(
             rows=reserve(capacity, SHOPPER),
@@ -133,7 +133,7 @@ class ShopperUnit:
                 self._confirm(impression, int(shopper[stop]))
         self.position = upto
         if silent:
-            self.sent_upto = [upto] * len(self.sent_upto)
+            self._packer.skip(self._outbox, self.sent_upto, batch)
         else:
             # Decay time may not run ahead of the record by more than a minute, or one event from the
             # future would outweigh everything.
@@ -161,7 +161,8 @@ class ShopperUnit:
         """
         _, _, offset = (impression.request_id or "").partition("-")
         exposure = int(self.state.rows["exposure"][shopper])
-        if not exposure or not offset.isdigit():
+        # `isdigit` alone also holds for ², which `int` refuses.
+        if not exposure or not (offset.isascii() and offset.isdigit()):
             return
         at = exposure - 1
         if self.state.ring["shopper"][at] == shopper and self.state.ring["offset"][at] == int(offset):
@@ -189,6 +190,10 @@ class ShopperUnit:
             asked = asked[good]
         if not len(asked):
             return
+        if self._owed:
+            for number, at in zip(shopper[asked].tolist(), offset[asked].tolist(), strict=True):
+                if self._owed.get(number, at) < at:
+                    del self._owed[number]
         ids = self.interner.blob(shopper[asked]).split(b"\0")
         values = self._writer.write(
             self._lists, len(asked), self._table.interner.names, self.lineage_ms, offset[asked], now_ms,

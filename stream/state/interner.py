@@ -20,8 +20,12 @@ from stream.state.jit import kernel
 ENTRY = np.dtype([("hash", np.uint64), ("start", np.int64), ("length", np.int32), ("room", np.int32)])
 """One interned id: its hash (0 = free), where its bytes lie in the arena, and the room they have."""
 
-# Ids average 10 to 40 bytes; 4-byte UTF-8 at the longest. The arena is address space, not memory.
-_ARENA_BYTES_PER_ID = 512
+# The longest id has 128 characters of 4 bytes. Rooms are powers of two, so that a number that is given
+# out again and again, each time to a longer id, leaves behind less than it has. The arena is address
+# space, not memory: ids average 10 to 40 bytes.
+_ID_BYTES = 512
+_ARENA_BYTES_PER_ID = 2 * _ID_BYTES
+_ROOM = 16
 
 _COUNT, _END, _FREE, _LIVE = 0, 1, 2, 3
 
@@ -142,7 +146,7 @@ def _intern(
             stop += 1
         length = stop - start
         number = -1
-        if length > 0:
+        if 0 < length <= _ID_BYTES:
             number = _find(blob, start, stop, names, table)
             if number < 0 and counts[_LIVE] < capacity:
                 if counts[_FREE] > 0:
@@ -153,9 +157,12 @@ def _intern(
                     counts[_COUNT] += 1
                 entry = names.entries[number]
                 if entry.room < length:
+                    room = _ROOM
+                    while room < length:
+                        room *= 2
                     entry.start = counts[_END]
-                    entry.room = length
-                    counts[_END] += length
+                    entry.room = room
+                    counts[_END] += room
                 for k in range(length):
                     names.arena[entry.start + k] = blob[start + k]
                 entry.length = length

@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import os
 import shutil
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, cast
@@ -17,6 +19,8 @@ F = TypeVar("F", bound=Callable[..., object])
 Row: TypeAlias = Any
 """One row of a structured array. Inside kernels its fields are attributes, which numpy's types lack."""
 
+_STALE_S = 86_400.0
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -25,7 +29,8 @@ def _cache_dir() -> Path:
 
     numba notices a change of a kernel's own file, but not of a kernel that it calls in another
     file, and would go on running the old callee. So the folder's name is a digest of all sources
-    that hold kernels; folders of the same checkout with another digest are removed.
+    that hold kernels; a day later folders of the same checkout with another digest are removed.
+    Where no folder can be made, kernels are compiled anew each time.
     """
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stream-kernels"
     digest = hashlib.sha256()
@@ -35,9 +40,14 @@ def _cache_dir() -> Path:
             digest.update(source)
     checkout = hashlib.sha256(str(_PACKAGE).encode()).hexdigest()[:12]
     current = root / f"{checkout}-{digest.hexdigest()[:16]}"
+    try:
+        current.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="stream-kernels-"))
     for stale in root.glob(f"{checkout}-*"):
-        if stale != current:
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            # A process that still runs the older source may be reading its folder.
+            if stale != current and time.time() - stale.stat().st_mtime > _STALE_S:
                 shutil.rmtree(stale)
     return current
 

@@ -18,6 +18,7 @@ import redis
 from aiokafka import AIOKafkaConsumer
 
 from stream.engine import Engine, EngineConfig
+from stream.events.decode import to_ms
 from stream.events.records import LogRecord
 from stream.events.types import AnyEvent, Search
 from stream.local import Stack
@@ -45,7 +46,7 @@ def shop_log() -> list[AnyEvent]:
 
 def pings(events: list[AnyEvent]) -> list[AnyEvent]:
     """A search by everybody, after all is quiet: it asks for a list and tells the items nothing."""
-    last = max(int(event.ts) for event in events if not isinstance(event.ts, str))  # type: ignore[arg-type]
+    last = max(to_ms(event.ts) for event in events)
     everybody = sorted({event.user_id for event in events})
     return [Search(event_id=f"ping-{u}", ts=last + 1, user_id=u, query="lamp") for u in everybody]
 
@@ -63,7 +64,7 @@ class InProcess:
         self.offsets = [0] * PARTITIONS
         self.clock_ms = 0
         self.push(events)
-        self.values = {"similar": {}, "together": {}}
+        self.values: dict[str, dict[bytes, bytes]] = {"similar": {}, "together": {}}
         for values in self.pipeline.drain(self.clock_ms).values:
             if values.kind in self.values:
                 self.values[values.kind].update(zip(values.ids, values.values, strict=True))
@@ -72,7 +73,7 @@ class InProcess:
     def push(self, events: list[AnyEvent]) -> dict[bytes, bytes]:
         recs: dict[bytes, bytes] = {}
         for event in events:
-            partition, ts = partition_of(event.user_id), int(event.ts)  # type: ignore[arg-type]
+            partition, ts = partition_of(event.user_id), to_ms(event.ts)
             self.clock_ms = max(self.clock_ms, ts)
             key, value = event.user_id.encode(), msgspec.json.encode(event)
             record = LogRecord(self.offsets[partition], ts, key, value)
@@ -136,7 +137,9 @@ class Fleet:
     def stop(self) -> None:
         for process in self.processes:
             process.send_signal(signal.SIGTERM)
-        assert [process.wait(PATIENCE_S) for process in self.processes] == [0] * len(self.processes), self.logs()
+        assert [process.wait(PATIENCE_S) for process in self.processes] == [0] * len(self.processes), (
+            self.logs()
+        )
 
 
 @pytest.fixture
@@ -213,7 +216,7 @@ def assert_same_lists(mine: dict[bytes, bytes], reads: redis.Redis, prefix: str,
     assert mine
     for name, value in mine.items():
         theirs = reads.get(redis_key(prefix, kind, name.decode()))
-        assert theirs is not None, name
+        assert isinstance(theirs, bytes), name
         assert as_list(theirs) == pytest.approx(as_list(value), abs=2e-5), name
 
 
@@ -253,8 +256,10 @@ async def test_a_killed_worker_replaced_by_two_changes_no_count(fleet: Fleet) ->
     fleet.start(2)
     await produce(fleet.settings, "events", rows(events[half:]))
     wait_until(
-        lambda: sum(s["engine"]["events"] for s in fleet.statuses()) >= len(events) - half
-        and sum(sum(s["lag"].values()) for s in fleet.statuses()) == 0,
+        lambda: (
+            sum(s["engine"]["events"] for s in fleet.statuses()) >= len(events) - half
+            and sum(sum(s["lag"].values()) for s in fleet.statuses()) == 0
+        ),
         "the second half is applied",
     )
     assert_same_counts(counts(expected.pipeline.engine), counts(await item_side(fleet.settings)))

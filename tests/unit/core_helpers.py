@@ -136,7 +136,7 @@ def pair_weights(engine: Engine) -> dict[tuple[str, str, str], float]:
             for other, weight in zip(row["item"].tolist(), row["weight"].tolist(), strict=True):
                 if other:
                     key = (kind, _name(engine, number), _name(engine, other - 1))
-                    out[key] = weight / engine.table.gain()
+                    out[key] = weight / engine.table.slow.gain(engine.table.clock_ms)
     return out
 
 
@@ -193,9 +193,9 @@ def reference(events: Sequence[dict[str, Any]]) -> tuple[dict, dict, dict, dict]
     clock, seen = max(e["ts"] for e in events if "item_id" in e and e["type"] != "hide"), set()
     for n, e in enumerate(events):
         name = e.get("event_id", f"e{n}")
-        if name in seen:
+        if (e["user_id"], name) in seen:
             continue
-        seen.add(name)
+        seen.add((e["user_id"], name))
         kind, item, ts, session = e["type"], e.get("item_id"), e["ts"], e.get("session_id")
         fresh = {"events": 0, "recent": [], "window": [], "basket": [], "bought": [], "hidden": []}
         s = shoppers.setdefault(
