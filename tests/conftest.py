@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,12 @@ def pytest_make_collect_report(collector: pytest.Collector):
     report = yield
     refuse_skip(report)
     return report
+
+
+@pytest.fixture(autouse=True)
+def _own_log_levels() -> Iterator[None]:
+    """Commands quieten loggers for the rest of their process: here that is one test."""
+    levels = {name: logging.getLogger(name).level for name in ("aiokafka", "stream")}
+    yield
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import subprocess
 import sys
@@ -16,13 +15,11 @@ from stream.errors import LayoutError, StreamError
 from stream.events.records import LogRecord
 from stream.exchange import decode
 from tests.unit.core_helpers import (
-    MINUTE_MS,
     T0,
     Worker,
     assert_close,
     event,
     item_counts,
-    items_of,
     lists,
     log,
     pair_weights,
@@ -396,91 +393,3 @@ def test_numbers_of_items_never_decide():
             ]
         )
     assert made[0] == made[1]
-
-
-def test_a_sale_closes_the_offer_and_a_return_opens_it_again():
-    worker = Worker()
-    events = [event("view", f"u{k // 2}", "ab"[k % 2], T0 + k) for k in range(12)]
-    worker.run(log(events))
-    worker.talk()
-    at = itertools.count(20)
-
-    def after(kind: str, item: str, **fields: Any) -> list[str]:
-        n = next(at)
-        effects = worker.feed(log([event(kind, "me", item, T0 + n, **fields)], n))
-        return items_of(effects, "me") if lists(effects) else []
-
-    assert "b" in after("view", "a")
-    assert "b" not in after("purchase", "b", order_id="o", quantity=2)
-    assert "b" not in after("view", "a")
-    assert "b" not in after("return", "b", quantity=1)
-    assert "b" in after("return", "b", quantity=1)
-    after("hide", "b")
-    assert "b" not in [i for i in after("view", "c")]
-
-
-def test_what_is_withdrawn_or_out_of_stock_is_not_recommended():
-    worker = Worker().run(log([event("view", f"u{k // 3}", "abc"[k % 3], T0 + k) for k in range(12)]))
-    worker.talk()
-    at = itertools.count(20)
-
-    def offered() -> list[str]:
-        n = next(at)
-        made = lists(worker.feed(log([event("view", f"new{n}", "a", T0 + n)], n)))
-        return made[-1][1]["items"] if made else []
-
-    assert set(offered()) >= {"b", "c"}
-    worker.engine.control("items", b"b", b'{"item_id":"b","stock":0}')
-    assert "b" not in offered()
-    worker.engine.control("items", b"b", b'{"item_id":"b","stock":3}')
-    assert "b" in offered()
-    worker.engine.control("items", b"b", None)
-    assert "b" not in offered()
-
-
-def test_an_item_that_was_removed_before_anybody_saw_it_stays_removed():
-    worker = Worker()
-    worker.engine.control("items", b"dead", None)
-    worker.run(
-        log([event("view", f"u{k // 3}", ["dead", "live", "other"][k % 3], T0 + k) for k in range(12)])
-    )
-    worker.talk()
-    assert items_of(worker.feed(log([event("view", "z", "live", T0 + 20)], 20)), "z") == ["other"]
-
-
-def test_cold_start_falls_to_the_category_and_then_to_what_is_popular():
-    worker = Worker()
-    for name, category in {"p1": "shoes", "p2": "shoes", "x": "shoes", "h": "hats"}.items():
-        worker.engine.control(
-            "items", name.encode(), f'{{"item_id":"{name}","category":"{category}"}}'.encode()
-        )
-    worker.run(
-        log([event("view", f"u{k}", name, T0 + k) for k, name in enumerate(["h"] * 5 + ["p1"] * 3 + ["p2"])])
-    )
-    worker.talk()
-    _, value = lists(worker.feed(log([event("view", "me", "x", T0 + 20)], 20)))[0]
-    assert value["items"] == ["p1", "p2", "h"]
-    assert value["reasons"] == ["category", "category", "trending"]
-    _, value = lists(worker.feed(log([event("search", "you", ts=T0 + 21, query="?")], 21)))[0]
-    assert value["items"] == ["h", "p1", "p2"]
-
-
-def test_sessions_end_after_half_an_hour_of_nothing():
-    for pause, together in ((29, True), (31, False)):
-        worker = Worker().run(
-            log([event("view", "u", "a", T0), event("view", "u", "b", T0 + pause * MINUTE_MS)])
-        )
-        assert (("viewed", "a", "b") in pair_weights(worker.engine)) is together
-
-
-def test_a_crowd_behind_one_id_is_kept_out_of_the_pairs():
-    worker = Worker()
-    hour = T0 // 3_600_000 * 3_600_000
-    events = [event("view", "guest", f"i{k % 50}", hour + k) for k in range(1_500)]
-    worker.run(log(events))
-    before = worker.engine.item_units[0].pairs
-    assert worker.engine.metrics.crowded == 500
-    # And it stays a crowd: in the next hour its first event makes no pairs either.
-    worker.run(log([event("view", "guest", f"i{k % 50}", hour + 3_600_000 + k) for k in range(50)], 2_000))
-    assert worker.engine.item_units[0].pairs == before
-    assert item_counts(worker.engine)["i0"][0] == 31
