@@ -178,8 +178,9 @@ class Engine:
         effects.messages += self.publisher.partials(units, now_ms)
         effects.values += self.publisher.trending(units, now_ms)
         effects.values += self.publisher.item_lists(units, now_ms, limit)
-        values, moves = self.prices.tick(units, now_ms, limit)
-        effects.values += values
+        prices, moves = self.prices.tick(units, now_ms, limit)
+        if prices.ids:
+            effects.values.append(prices)
         effects.messages += self.prices.partials(units, now_ms)
         self.metrics.price_moves += moves
         for unit in self.shopper_units.values():
