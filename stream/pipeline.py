@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from stream.effects import Effects, Message
 from stream.engine import Engine, EngineConfig
 from stream.events.records import LogRecord, Record
+from stream.items.sweep import sweep
 from stream.learn.learner import Learner
+from stream.pricing import Mode, PricingConfig
 
 TICK_EVERY = 500
 """Records between two ticks; early on, after each doubling, so that a first popularity is there soon."""
@@ -82,3 +86,29 @@ class Pipeline:
 
     def _control(self, message: Message) -> None:
         self.engine.control(message.topic, message.key, message.value)
+
+
+def warm_up() -> None:
+    """Have every kernel compiled, or read from its cache, before the first event waits for it."""
+    pipeline = Pipeline(EngineConfig(max_items=1, max_shoppers=1, pricing=PricingConfig(mode=Mode.AUTO)))
+    told = {"event_id": "", "user_id": "u", "ts": 0, "price": 1.0, "items": [{"item_id": "a", "position": 0}]}
+    kinds = ("view", "cart", "purchase", "hide", "return", "impression")
+    events = [
+        told | {"event_id": f"{kind}-{item}-{n}", "type": kind, "item_id": item, "request_id": "0-0"}
+        for n in range(3)
+        for kind in kinds
+        for item in "abc"
+    ]
+    facts = msgspec.json.encode({"item_id": "a", "category": "c", "list_price": 1.0, "cost": 0.5})
+    pipeline.engine.control("items", b"a", facts)
+    for offset, event in enumerate(events):
+        value = msgspec.json.encode(event)
+        pipeline.push([LogRecord(offset, 0, b"u", value)], offset * 1_000)
+    pipeline.drain(0)
+    sweep(
+        pipeline.engine.table,
+        pipeline.engine.shopper_units.values(),
+        pipeline.engine.popular,
+        pipeline.engine.catalogue,
+    )
+    pipeline.engine.close_items(0)

@@ -53,8 +53,10 @@ def worker(
     )
     from stream.engine import Engine
     from stream.learn.learner import Learner
+    from stream.pipeline import warm_up
     from stream.runtime.worker import run
 
+    warm_up()
     raise typer.Exit(run(settings, Engine(engine_config(settings)), Learner))
 
 

@@ -14,6 +14,10 @@ from stream.runtime.stages import Stage
 from stream.runtime.transport import Consumer
 from stream.runtime.units import Units
 
+WAITING = 4
+"""Batches that may wait for delivery: some 4,000 events that are read again after a kill, and as many
+lists in memory."""
+
 
 class _Applied(NamedTuple):
     epoch: int
@@ -24,8 +28,9 @@ class _Applied(NamedTuple):
 class Lane:
     """One stage's pipeline, fed by its agent.
 
-    While the effects of one batch are on their way, the next batch is applied, and one more waits between
-    the two; a batch is acknowledged only after all of its effects are delivered, and after those before it.
+    While effects are on their way, further batches are applied and wait; all that wait are delivered
+    together (a delivery has a price of its own, which small batches would pay one by one). A batch is
+    acknowledged only after all of its effects are delivered, and after those before it.
     """
 
     def __init__(
@@ -43,7 +48,7 @@ class Lane:
         self._outbox = outbox
         self._fail = fail
         self._freshness = freshness
-        self._waiting: asyncio.Queue[_Applied] = asyncio.Queue(1)
+        self._waiting: asyncio.Queue[_Applied] = asyncio.Queue(WAITING)
         self._delivery: asyncio.Task[None] | None = None
         self._epoch = 0
         self._halted = False
@@ -68,16 +73,23 @@ class Lane:
     async def run(self) -> None:
         """Deliver and acknowledge what `take` hands on, for ever."""
         while True:
-            applied = await self._waiting.get()
-            event = applied.event
-            if await self._delivered(applied):
-                event.ack()
+            group = [await self._waiting.get()]
+            while not self._waiting.empty():
+                group.append(self._waiting.get_nowait())
+            # What was abandoned while it waited stands before what came after.
+            stale = [applied for applied in group if self._halted or applied.epoch != self._epoch]
+            group = group[len(stale) :]
+            if group and not await self._delivered(group):
+                stale, group = stale + group, []
+            for applied in stale:
+                self._units.close(applied.event.message.tp)
+                self._forget(applied.event)
+            for applied in group:
+                applied.event.ack()
                 if self._freshness is not None:
                     done_ms = now_ms()
-                    self._freshness.add([done_ms - record.timestamp for record in event.value], done_ms)
-            else:
-                self._units.close(event.message.tp)
-                self._forget(event)
+                    ages = [done_ms - record.timestamp for record in applied.event.value]
+                    self._freshness.add(ages, done_ms)
 
     def abandon(self) -> None:
         """Give up what is not delivered: it is not acknowledged, and its units are closed."""
@@ -85,18 +97,17 @@ class Lane:
         if self._delivery is not None:
             self._delivery.cancel()
 
-    async def _delivered(self, applied: _Applied) -> bool:
-        if self._halted or applied.epoch != self._epoch:
-            return False
-        message = applied.event.message
+    async def _delivered(self, group: list[_Applied]) -> bool:
+        epoch = self._epoch
+        places = [(applied, applied.event.message) for applied in group]
         self._delivery = asyncio.create_task(
-            self._outbox.deliver(applied.effects, message.topic, message.partition),
+            self._outbox.deliver([(a.effects, at.topic, at.partition) for a, at in places]),
             name=f"{self.stage.name} delivery",
         )
         try:
             await self._delivery
         except asyncio.CancelledError:
-            if applied.epoch == self._epoch:
+            if epoch == self._epoch:
                 self._delivery.cancel()
                 raise
             return False

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
-from stream.effects import Effects
+from stream.effects import Effects, Values
 from stream.runtime.dead_letters import dead_letters, rekeyed
 from stream.runtime.kafka_sink import KafkaSink, Outgoing
 from stream.runtime.redis_sink import RedisSink
@@ -17,20 +18,22 @@ class Outbox:
         self.kafka = kafka
         self.redis = redis
 
-    async def deliver(self, effects: Effects, topic: str = "", partition: int = 0) -> None:
-        """Return when Kafka has every message and Redis has answered every write.
+    async def deliver(self, many: Iterable[tuple[Effects, str, int]]) -> None:
+        """Return when Kafka has every message and Redis has answered every write, in the order given.
 
-        `topic` and `partition` say where the records came from that `effects` refuses or keys anew.
-        Waits while either of them is away; raises `BrokerError` when waiting cannot help.
+        Each with the topic and partition of the records that it refuses or keys anew. Waits while either
+        of Kafka and Redis is away; raises `BrokerError` when waiting cannot help.
         """
-        messages = [
-            *(Outgoing(m.topic, m.key, m.value, m.partition) for m in effects.messages),
-            *dead_letters(effects.refused, topic, partition),
-            *rekeyed(effects.rekeyed, partition),
-        ]
+        values: list[Values] = []
+        messages: list[Outgoing] = []
+        for effects, topic, partition in many:
+            values += effects.values
+            messages += [Outgoing(m.topic, m.key, m.value, m.partition) for m in effects.messages]
+            messages += dead_letters(effects.refused, topic, partition)
+            messages += rekeyed(effects.rekeyed, partition)
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(self.kafka.send(effects.values, messages))
-                both.create_task(self.redis.write(effects.values))
+                both.create_task(self.kafka.send(values, messages))
+                both.create_task(self.redis.write(values))
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None

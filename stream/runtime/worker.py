@@ -181,7 +181,7 @@ class Worker:
         while True:
             await asyncio.sleep(TICK_S)
             if self._status.ready and not self._app.rebalancing:
-                await self._outbox.deliver(self._engine.tick(now_ms()))
+                await self._outbox.deliver([(self._engine.tick(now_ms()), "", 0)])
 
     @property
     def _consumer(self) -> Consumer:

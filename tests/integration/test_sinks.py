@@ -255,7 +255,7 @@ async def test_effects_are_carried_out_and_dead_letters_keep_their_bytes(setting
         refused=[Refused(LogRecord(7, 5, b"\xff", huge), "too-large", "10 MB.")],
         rekeyed=[(b"shopper", LogRecord(8, 5, None, b"{}"))],
     )
-    await Outbox(kafka, redis).deliver(effects, settings.topic("events"), 1)
+    await Outbox(kafka, redis).deliver([(effects, settings.topic("events"), 1)])
     (letter,) = await read_all(settings, "dead-letters")
     assert (letter.key, letter.value) == (b"\xff", huge)
     assert dict(letter.headers)["stream-error"] == b"too-large"

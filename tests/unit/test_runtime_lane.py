@@ -10,7 +10,7 @@ from faust.types import TP
 from stream.effects import Effects
 from stream.events.records import LogRecord
 from stream.runtime.freshness import Freshness
-from stream.runtime.lane import Lane
+from stream.runtime.lane import WAITING, Lane
 from stream.runtime.stages import Stage
 from stream.runtime.units import Unit
 
@@ -40,7 +40,7 @@ class Scene:
         self.applied.append([record.offset for record in records])
         return Effects()
 
-    async def deliver(self, effects, topic, partition):
+    async def deliver(self, many):
         self.delivering.append(asyncio.get_running_loop().create_future())
         await self.delivering[-1]
 
@@ -79,19 +79,19 @@ async def test_a_batch_is_acknowledged_only_after_its_effects_are_delivered(scen
     assert scene.freshness.quantile_ms(0.5, 0) is not None
 
 
-async def test_the_next_batch_is_applied_while_one_is_on_its_way_but_not_more(scene):
+async def test_batches_are_applied_while_others_are_on_their_way_and_those_that_wait_go_together(scene):
     async def agent():
-        for k in range(5):
+        for k in range(4 * WAITING):
             await scene.lane.take(scene.event(k))
 
     taking = asyncio.create_task(agent())
     await settle()
-    assert scene.applied == [[0], [1], [2]], "one on its way, one waiting, one in the agent's hands"
-    assert len(scene.delivering) == 1
-    for k in range(5):
-        scene.delivering[k].set_result(None)
+    assert len(scene.applied) == 2 * WAITING + 1, "some on their way, some wait, one in the agent's hands"
+    for done in range(1, 5):
+        assert len(scene.delivering) == done, "one delivery at a time"
+        scene.delivering[-1].set_result(None)
         await settle()
-        assert scene.acked == list(range(k + 1))
+        assert scene.acked == list(range(done * WAITING)), "all of a delivery, in order"
     await taking
 
 
