@@ -41,9 +41,10 @@ from stream.metrics import Metrics
 from stream.pricing import PricingConfig
 from stream.pricing.desk import PriceDesk
 from stream.recommend.candidates import new_scratch
+from stream.recommend.make import Ranker
 from stream.recommend.popular import Popular
 from stream.recommend.rank import new_ranking, no_scorer
-from stream.shoppers.advance import ACCEPTED, CROWDED, DUPLICATES, EMPTY, SESSIONS, Ranker
+from stream.shoppers.advance import ACCEPTED, CROWDED, DUPLICATES, EMPTY, SESSIONS
 from stream.shoppers.unit import ShopperUnit
 
 U = TypeVar("U")

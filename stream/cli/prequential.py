@@ -18,7 +18,7 @@ from stream.errors import InputError
 from stream.events.decode import to_ms
 from stream.events.readers import Bad, ReadResult
 from stream.events.types import AnyEvent, Hide, Item, RemoveFromCart, Return
-from stream.shoppers.advance import SESSION_GAP_MS
+from stream.shoppers.session import SESSION_GAP_MS
 
 CUTOFF = 20
 """Places of a list that count: hr@20 and mrr@20."""

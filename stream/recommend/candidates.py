@@ -13,7 +13,7 @@ from stream.items.row import BOUGHT, LED_TO, VIEWED
 from stream.items.table import Facts
 from stream.recommend.popular import Leaders
 from stream.state.arena import reserve
-from stream.state.jit import Row, inlined
+from stream.state.jit import Row, kernel
 
 LOOK_BACK = 4
 """Recent items whose neighbours are candidates; the r-th last counts 1/r. A fifth adds .0006 of hit rate
@@ -55,14 +55,14 @@ def new_scratch(max_items: int) -> Scratch:
     )
 
 
-@inlined
+@kernel
 def ban(scratch: Scratch, item: int) -> None:
     """Keep `item` (number + 1; 0 is ignored) out of this list."""
     if item > 0:
         scratch.place[item - 1] = -1
 
 
-@inlined
+@kernel
 def clear(scratch: Scratch, shopper: Row, history: Row) -> None:
     """Make the scratch ready for the next list: touch only what this one touched."""
     for c in range(scratch.size[0]):
@@ -79,7 +79,7 @@ def clear(scratch: Scratch, shopper: Row, history: Row) -> None:
                 scratch.place[history.hidden[k] - 1] = 0
 
 
-@inlined
+@kernel
 def offer(scratch: Scratch, item: int, score: float, reason: int) -> int:
     """Add `score` to a candidate, which is made if it is new; its place, or -1 if it is banned."""
     at = scratch.place[item]
@@ -100,7 +100,7 @@ def offer(scratch: Scratch, item: int, score: float, reason: int) -> int:
     return at - 1  # type: ignore[no-any-return]
 
 
-@inlined
+@kernel
 def _offer_row(scratch: Scratch, facts: Facts, row: Row, kind: int, rank: int, foreign: bool) -> None:
     factor = (1.0 if foreign else per_weight(row)) / (rank + 1)
     for k in range(len(row.item)):
@@ -124,7 +124,7 @@ def _offer_row(scratch: Scratch, facts: Facts, row: Row, kind: int, rank: int, f
             scratch.parts[at, 2] += worth
 
 
-@inlined
+@kernel
 def gather(
     scratch: Scratch,
     rows: NDArray[np.void],
@@ -177,7 +177,7 @@ def gather(
         _fill(scratch, facts, item - 1, 1e-6 / (k + 1), TRENDING)
 
 
-@inlined
+@kernel
 def _fill(scratch: Scratch, facts: Facts, item: int, score: float, reason: int) -> None:
     if scratch.place[item] == 0 and not facts.withdrawn[item]:
         offer(scratch, item, score, reason)

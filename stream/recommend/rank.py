@@ -24,7 +24,7 @@ from stream.recommend.features import (
 )
 from stream.recommend.popular import Leaders
 from stream.state.interner import Names
-from stream.state.jit import Row, inlined
+from stream.state.jit import Row, kernel
 
 LENGTH = 20
 """Items in a published list."""
@@ -67,7 +67,7 @@ def new_ranking() -> Ranking:
     )
 
 
-@inlined
+@kernel
 def _before(scratch: Scratch, names: Names, a: int, b: int) -> bool:
     """Whether candidate `a` ranks before `b` by plain score; ties by the id's hash, never by number."""
     if scratch.score[a] != scratch.score[b]:
@@ -75,7 +75,7 @@ def _before(scratch: Scratch, names: Names, a: int, b: int) -> bool:
     return names.entries[scratch.item[a]]["hash"] < names.entries[scratch.item[b]]["hash"]  # type: ignore[no-any-return]
 
 
-@inlined
+@kernel
 def choose(scratch: Scratch, names: Names, ranking: Ranking) -> None:
     """The best `POOL` candidates in falling plain order: a heap of the pool, worst on top."""
     heap = ranking.place
@@ -99,7 +99,7 @@ def choose(scratch: Scratch, names: Names, ranking: Ranking) -> None:
         heap[last] = worst
 
 
-@inlined
+@kernel
 def _sink(scratch: Scratch, names: Names, heap: NDArray[np.int64], size: int, c: int) -> None:
     """Put `c` in place of the heap's top."""
     at = 0
@@ -116,7 +116,7 @@ def _sink(scratch: Scratch, names: Names, heap: NDArray[np.int64], size: int, c:
     heap[at] = c
 
 
-@inlined
+@kernel
 def describe(
     scratch: Scratch,
     facts: Facts,
@@ -150,7 +150,7 @@ def describe(
                 break
 
 
-@inlined
+@kernel
 def order(ranking: Ranking, scorer: Scorer) -> None:
     """Sort the pool by the model's logit (stable: equals keep their plain order)."""
     for k in range(ranking.size[0]):

@@ -12,29 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.events.decode import CART, HIDE, IMPRESSION, LIKE, PURCHASE, RATING, REMOVE, RETURN, VIEW
-from stream.items.due import Due
-from stream.items.table import Facts
-from stream.recommend.candidates import Scratch, clear, gather
 from stream.recommend.encode import Lists
 from stream.recommend.exposures import RING, WINDOW_MS, Examples, label, remember
+from stream.recommend.make import Ranker, make_list
 from stream.recommend.popular import Leaders
-from stream.recommend.rank import LENGTH, Ranking, Scorer, choose, describe, order
 from stream.shoppers.duplicates import Seen, first_time
 from stream.shoppers.emit import Outbox, emit_bought, emit_led_to, emit_touch, emit_viewed
 from stream.shoppers.evict import Room, admit
 from stream.shoppers.history import already_bought, buy, hide, take_back
-from stream.shoppers.row import BASKET, RECENT
+from stream.shoppers.row import BASKET
+from stream.shoppers.session import begin, is_crowd, look_at
 from stream.state.hashing import mix64
 from stream.state.interner import Names
 from stream.state.jit import Row, kernel
-
-SESSION_GAP_MS = 30 * 60_000
-"""Without a session id, a pause of 30 minutes ends a session (the web-analytics convention)."""
-
-CROWD_EVENTS_PER_HOUR = 1000
-"""An id with more events in an hour of event time is a crowd or a bot: kept out of the pair counts."""
-
-_HOUR_MS = 3_600_000
 
 ACCEPTED, DUPLICATES, CROWDED, SESSIONS, EMPTY = range(5)
 """Positions in `Shoppers.counts`."""
@@ -69,19 +59,6 @@ class Events(NamedTuple):
     item: NDArray[np.int32]
 
 
-class Ranker(NamedTuple):
-    """What lists are made from: item rows, popularity, the model, and room to work in."""
-
-    items: NDArray[np.void]
-    wanted: Due
-    facts: Facts
-    item_names: Names
-    leaders: Leaders
-    scorer: Scorer
-    scratch: Scratch
-    ranking: Ranking
-
-
 @kernel
 def _history(shoppers: Shoppers, row: Row) -> Row:
     """The shopper's history for writing, made if there is none."""
@@ -101,52 +78,6 @@ def _is_duplicate(shoppers: Shoppers, row: Row, code: int, event: np.uint64) -> 
     if code == PURCHASE and row.history > 0 and already_bought(shoppers.histories[row.history], event):
         return True
     return not first_time(shoppers.seen, row.bucket, event)
-
-
-@kernel
-def _begin(row: Row, session: np.uint64, ts_ms: int) -> bool:
-    """Open a new session if this event belongs to one; True if so."""
-    if row.events == 0:
-        new = True
-    elif session != np.uint64(0):
-        new = session != row.session
-    else:
-        new = ts_ms - row.last_ts_ms > SESSION_GAP_MS
-    if new:
-        row.in_session = 0
-        row.in_basket = 0
-        row.order = np.uint64(0)
-    if session != np.uint64(0) or new:
-        row.session = session
-    return new
-
-
-@kernel
-def _is_crowd(row: Row, ts_ms: int) -> bool:
-    """Whether too many events of one hour carry this id."""
-    hour = ts_ms // _HOUR_MS
-    if hour > row.hour:
-        row.hour = hour
-        row.in_hour = 0
-    row.in_hour += 1
-    # For good: a crowd is no person in its quiet hours either.
-    row.crowd = row.crowd or row.in_hour > CROWD_EVENTS_PER_HOUR
-    return row.crowd  # type: ignore[no-any-return]
-
-
-@kernel
-def look_at(row: Row, item: int) -> None:
-    """Move `item` to the front of the window."""
-    at = RECENT - 1
-    for k in range(RECENT):
-        if row.recent[k] == item + 1:
-            at = k
-            break
-    if at >= row.in_session:
-        row.in_session = min(row.in_session + 1, RECENT)
-    for k in range(at, 0, -1):
-        row.recent[k] = row.recent[k - 1]
-    row.recent[0] = item + 1
 
 
 @kernel
@@ -215,34 +146,6 @@ def _label(
 
 
 @kernel
-def make_list(shoppers: Shoppers, row: Row, ranker: Ranker, lists: Lists, n: int, measured: bool) -> int:
-    """Rank for one shopper into list `n`; its length. About 5 µs, most of it the candidates.
-
-    The model's order is worked out when it is published, or `measured` (this list will be labelled).
-    """
-    history = shoppers.histories[row.history]
-    scratch, ranking = ranker.scratch, ranker.ranking
-    gather(scratch, ranker.items, ranker.wanted, ranker.facts, ranker.leaders, row, history)
-    choose(scratch, ranker.item_names, ranking)
-    active = ranker.scorer.active[0]
-    if active or measured:
-        describe(scratch, ranker.facts, ranker.leaders, row, ranking)
-        order(ranking, ranker.scorer)
-    size = min(ranking.size[0], LENGTH)
-    for k in range(size):
-        c = ranking.place[ranking.order[k] if active else k]
-        lists.item[n, k] = scratch.item[c]
-        lists.reason[n, k] = scratch.reason[c]
-        if active:
-            lists.score[n, k] = 1.0 / (1.0 + np.exp(-ranking.score[ranking.order[k]]))
-        else:
-            lists.score[n, k] = scratch.score[c]
-    lists.size[n] = size
-    clear(scratch, row, history)
-    return size  # type: ignore[no-any-return]
-
-
-@kernel
 def advance(
     shoppers: Shoppers,
     events: Events,
@@ -277,9 +180,9 @@ def advance(
         shoppers.counts[ACCEPTED] += 1
         if row.events == 0:
             admit(shoppers.room, shoppers.rows, shoppers.names, shoppers.histories, used, row)
-        crowd = _is_crowd(row, events.ts_ms[e])
+        crowd = is_crowd(row, events.ts_ms[e])
         shoppers.counts[CROWDED] += crowd
-        shoppers.counts[SESSIONS] += _begin(row, events.session[e], events.ts_ms[e])
+        shoppers.counts[SESSIONS] += begin(row, events.session[e], events.ts_ms[e])
         if not silent:
             _label(shoppers, row, events, e, ranker.leaders, examples)
         _apply(shoppers, row, events, e, crowd, out)
@@ -289,7 +192,7 @@ def advance(
         if silent or events.code[e] == IMPRESSION:
             continue
         measured = not crowd and bool(mix64(events.event[e]) <= sample_below)
-        size = make_list(shoppers, row, ranker, lists, n, measured)
+        size = make_list(row, shoppers.histories[row.history], ranker, lists, n, measured)
         asked[n] = e if size else -1 - e
         n += 1
         shoppers.counts[EMPTY] += size == 0
@@ -304,13 +207,3 @@ def advance(
                 ranker.scratch, ranker.ranking, ranker.scorer,
             )  # fmt: skip
     return n
-
-
-@kernel
-def make_lists(
-    shoppers: Shoppers, numbers: NDArray[np.int32], ranker: Ranker, lists: Lists, asked: NDArray[np.int32]
-) -> None:
-    """Rank for shoppers outside of any event; `asked` as in `advance`."""
-    for n in range(len(numbers)):
-        size = make_list(shoppers, shoppers.rows[numbers[n]], ranker, lists, n, False)
-        asked[n] = n if size else -1 - n

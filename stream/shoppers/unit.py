@@ -16,8 +16,9 @@ from stream.learn.examples import pack_examples
 from stream.recommend.candidates import REASONS
 from stream.recommend.encode import Writer, new_lists
 from stream.recommend.exposures import EXPOSURE, RING, confirm, new_examples
+from stream.recommend.make import Ranker, make_lists
 from stream.recommend.rank import LENGTH
-from stream.shoppers.advance import Events, Ranker, Shoppers, advance, make_lists
+from stream.shoppers.advance import Events, Shoppers, advance
 from stream.shoppers.duplicates import new_seen
 from stream.shoppers.emit import new_outbox
 from stream.shoppers.evict import MIN_SHOPPERS, new_room
@@ -210,6 +211,6 @@ class ShopperUnit:
         shoppers = list(self._owed)[: min(limit, CHUNK)]
         offsets = [self._owed.pop(number) for number in shoppers]
         numbers = np.array(shoppers, np.int32)
-        make_lists(self.state, numbers, ranker, self._lists, self._asked)
+        make_lists(self.state.rows, self.state.histories, numbers, ranker, self._lists, self._asked)
         self._publish(len(shoppers), numbers, np.array(offsets, np.int64), now_ms, model, effects)
         return effects

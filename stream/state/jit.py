@@ -36,7 +36,7 @@ def _cache_dir() -> Path:
     digest = hashlib.sha256()
     for path in sorted(_PACKAGE.rglob("*.py")):
         source = path.read_bytes()
-        if b"@kernel" in source or b"@inlined" in source:
+        if b"@kernel" in source:
             digest.update(source)
     checkout = hashlib.sha256(str(_PACKAGE).encode()).hexdigest()[:12]
     current = root / f"{checkout}-{digest.hexdigest()[:16]}"
@@ -59,14 +59,4 @@ if not os.environ.get("NUMBA_CACHE_DIR"):
 def kernel(function: F) -> F:
     """Compile `function` with numba on its first call (seconds, once; then read from the cache)."""
     compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    return cast(F, compiled)
-
-
-def inlined(function: F) -> F:
-    """A kernel that is only called by kernels, and often: its body becomes part of its caller's.
-
-    An ordinary call counts references to every array it is handed, which costs more than a short body:
-    without this, making a list took twice as long.
-    """
-    compiled = numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)(function)
     return cast(F, compiled)

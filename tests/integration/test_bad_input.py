@@ -19,7 +19,7 @@ from stream.local import Stack
 from stream.runtime.kafka_sink import KafkaSink, Outgoing
 from stream.runtime.redis_sink import redis_key
 from stream.runtime.settings import Settings
-from stream.shoppers.advance import CROWD_EVENTS_PER_HOUR
+from stream.shoppers.session import CROWD_EVENTS_PER_HOUR
 from tests.integration.kit import WorkerProcess, environment, read_all, settings_for, wait_until
 
 PARTITIONS = 2
