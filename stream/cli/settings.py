@@ -47,7 +47,8 @@ def load_with_sources(config: Path | None = None, **flags: Any) -> tuple[Setting
             sources[name] = str(file) if name in given else "default"
     stack = _local_stack() if sources["bootstrap"] == sources["redis_url"] == "default" else None
     if stack is not None:
-        settings = Settings.load(config, **flags, bootstrap=stack.bootstrap, redis_url=stack.redis_url)
+        flags |= {"bootstrap": stack.bootstrap, "redis_url": stack.redis_url}
+        settings = Settings.load(config, **flags)
         sources |= {"bootstrap": LOCAL_STACK, "redis_url": LOCAL_STACK}
     return settings, sources
 

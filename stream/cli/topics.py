@@ -103,12 +103,15 @@ async def _list(settings: Any) -> list[dict[str, Any]]:
         present = [name for name in names if name in found]
         configs = await read_configs(admin, present) if present else {}
     places = [TopicPartition(name, p["partition"]) for name in present for p in found[name]]
-    consumer = AIOKafkaConsumer(**kafka_arguments(settings), enable_auto_commit=False)
-    await consumer.start()
-    try:
-        begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-    finally:
-        await consumer.stop()
+    begins: dict[TopicPartition, int] = {}
+    ends: dict[TopicPartition, int] = {}
+    if places:
+        consumer = AIOKafkaConsumer(**kafka_arguments(settings), enable_auto_commit=False)
+        await consumer.start()
+        try:
+            begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+        finally:
+            await consumer.stop()
     rows: list[dict[str, Any]] = []
     for name in names:
         row: dict[str, Any] = {"topic": name, "exists": name in present}

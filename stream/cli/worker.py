@@ -31,7 +31,7 @@ def worker(
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
     log_format: Annotated[str | None, typer.Option(help="console or json.")] = None,
 ) -> None:
-    """Work on events until told to stop (Ctrl-C, SIGTERM); start more of them for more load.
+    """Work on events until told to stop; start more workers for more load.
 
     Every setting (`stream config` lists them) can also come from STREAM_* variables or a file. Missing
     topics are created. Exit codes: 0 stopped as told; 2 it cannot go on as things are; 1 a bug.

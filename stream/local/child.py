@@ -33,7 +33,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_die_with_parent(),
+                preexec_fn=die_with_parent(),
             )
 
     @property
@@ -70,7 +70,7 @@ class Child:
         self._process.wait()
 
 
-def _die_with_parent() -> Callable[[], None] | None:
+def die_with_parent() -> Callable[[], None] | None:
     """On Linux the kernel kills the child when the supervisor dies, even by SIGKILL.
 
     Elsewhere the next `up`, `down` or the end of `running` finds and ends what is left.

@@ -14,8 +14,8 @@ from stream.runtime.stages import Stage
 from stream.runtime.transport import Consumer
 from stream.runtime.units import Units
 
-WAITING = 4
-"""Batches that may wait for delivery: some 4,000 events that are read again after a kill, and as many
+WAITING = 2
+"""Batches that may wait for delivery: some 2,000 events that a rebalance waits for, and as many
 lists in memory."""
 
 

@@ -12,6 +12,9 @@ from stream.errors import StreamError
 LIBRARIES = ("faust", "mode", "aiokafka", "asyncio")
 """Their `info` tells about every service started; it is shown at our `debug` only."""
 
+REPEAT_S = 30.0
+"""While a broker is away, its client complains 160 times a second: a line of a kind in this time does."""
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({})))
 
 
@@ -55,10 +58,29 @@ class ConsoleFormatter(logging.Formatter):
         return f"{line}\n{trace}" if trace else line
 
 
+class SeldomFilter(logging.Filter):
+    """Lets a library's warning or error of one kind through at most every `REPEAT_S`; ours always."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in LIBRARIES:
+            return True
+        kind = record.name, str(record.msg)
+        if record.created - self._last.get(kind, 0.0) < REPEAT_S:
+            return False
+        self._last[kind] = record.created
+        return True
+
+
 def configure(level: str, form: str) -> None:
     """Send all logging to standard error in the chosen form. Called once, by the process that owns it."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter())
+    if level != "debug":
+        handler.addFilter(SeldomFilter())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     ours = logging.getLevelName(level.upper())
     for name in LIBRARIES:

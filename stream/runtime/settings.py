@@ -81,9 +81,14 @@ class Settings(BaseSettings):
         "shadow", description="no prices, proposals only, or published"
     )
     max_age_days: float = Field(
-        20 * _YEAR_DAYS, gt=0, description="an event's `ts` may be this much older than its record"
+        20 * _YEAR_DAYS,
+        gt=0,
+        le=10_000 * _YEAR_DAYS,
+        description="an event's `ts` may be this much older than its record",
     )
-    max_ahead_s: float = Field(300.0, ge=0, description="an event's `ts` may be this far ahead of its record")
+    max_ahead_s: float = Field(
+        300.0, ge=0, le=1e9, description="an event's `ts` may be this far ahead of its record"
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -102,6 +107,22 @@ class Settings(BaseSettings):
     def _plain(cls, text: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9._-]*", text):
             raise ValueError("may hold letters, digits, '.', '_' and '-' only")
+        return text
+
+    @field_validator("group", "prefix", "worker_id")
+    @classmethod
+    def _not_empty(cls, text: str) -> str:
+        if not text:
+            raise ValueError("must not be empty")
+        return text
+
+    @field_validator("bootstrap")
+    @classmethod
+    def _hosts_and_ports(cls, text: str) -> str:
+        for part in text.split(","):
+            found = re.fullmatch(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):([0-9]{1,5})", part.strip())
+            if found is None or not 0 < int(found[1]) < 1 << 16:
+                raise ValueError("must be host:port, or several with commas between them")
         return text
 
     @field_validator("redis_url")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from stream.errors import StreamError
+from stream.errors import SettingsError, StreamError
 from stream.runtime import logs, topics
 from stream.runtime.app import App, build_app
 from stream.runtime.clock import now_ms
@@ -58,7 +58,12 @@ def run(settings: Settings, engine: Engine, make_learner: Callable[[], Learner])
     with contextlib.ExitStack() as stack:
         base = settings.datadir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stream-")))
         datadir = base / settings.worker_id
-        datadir.mkdir(parents=True, exist_ok=True)
+        try:
+            datadir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(
+                f"The folder {datadir} cannot be made ({error.strerror}): correct STREAM_DATADIR."
+            ) from None
         return asyncio.run(Worker(settings, engine, make_learner, datadir).run())
 
 

@@ -180,7 +180,9 @@ async def test_a_password_is_used_and_a_wrong_one_told_of(private_redis):
 
 async def test_cluster_mode_writes_each_slot_by_itself(private_redis, tmp_path):
     port = private_redis("--cluster-enabled", "yes", "--cluster-config-file", str(tmp_path / "nodes.conf"))
-    bare = settings_for(type("S", (), {"bootstrap": "", "redis_url": f"redis://127.0.0.1:{port}/0"}), "x.")
+    bare = settings_for(
+        type("S", (), {"bootstrap": "127.0.0.1:9092", "redis_url": f"redis://127.0.0.1:{port}/0"}), "x."
+    )
     for first in range(0, 16384, 4096):
         await redis_call(bare, "CLUSTER", "ADDSLOTS", *range(first, first + 4096))
     for _ in range(200):

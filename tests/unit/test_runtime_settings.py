@@ -97,3 +97,19 @@ def test_every_setting_can_come_from_the_environment(monkeypatch):
     settings = Settings.load()
     assert settings.session_timeout_s == 12.5
     assert settings.datadir == Path("/somewhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("bootstrap", "host:notaport"),
+        ("bootstrap", ""),
+        ("group", ""),
+        ("prefix", ""),
+        ("max_age_days", float("inf")),
+        ("max_ahead_s", 1e300),
+    ],
+)
+def test_values_that_would_fail_later_are_refused_at_once(name, value):
+    with pytest.raises(SettingsError, match=name):
+        Settings.load(**{name: value})

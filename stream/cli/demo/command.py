@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import sys
 import time
 from datetime import UTC, datetime
@@ -48,8 +49,13 @@ def demo(
     forever = sys.stdout.isatty() and sys.stderr.isatty() and not as_json
     if events is not None and not events.is_file():
         raise InputError(f"There is no file {events}: give the path of a file of events.")
+    if events is None and (format != "jsonl" or mapping is not None):
+        raise InputError("--format and --mapping describe a file: name it with --events FILE.")
     now_ms = time.time_ns() // 1_000_000
     feed = FileFeed(events, format, mapping) if events else ShopFeed(now_ms, seed, forever)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # To be told to stop, or to lose the terminal, is a Ctrl-C: everything is stopped in good order.
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     view.say("Starting Kafka and Redis (the first time, 44 MB of Kafka are downloaded).")
     with crew("shadow" if events else "auto") as started:
         view.say("Starting a worker (the first time, its kernels are compiled: about a minute).")
@@ -67,7 +73,7 @@ class _Course:
 
     def __init__(self, crew: Any, feed: Any, view: Any) -> None:
         self._crew, self._feed, self._view = crew, feed, view
-        self._before: dict[str, list[str]] = {}
+        self._lists: dict[str, tuple[list[str], list[str]]] = {}
         self._prices: dict[str, float] = {}
         self._news: list[str] = []
         self._events = (0.0, 0)
@@ -149,15 +155,22 @@ class _Course:
                 freshness_p99_ms=status["freshness_p99_ms"],
                 shopper=shopper,
                 looked_at=item,
-                before=self._before.get(shopper, []),
+                before=self._before_now(shopper, recs),
                 after=recs,
                 neighbours=similar,
                 price_news=self._news,
                 hit_rates={name: score["hr@20"] for name, score in engine["quality"].items()},
             )
         )
-        self._before[shopper] = recs
         return status
+
+    def _before_now(self, shopper: str, recs: list[str]) -> list[str]:
+        """The list that this shopper had before the one of now."""
+        before, now = self._lists.get(shopper, ([], []))
+        if recs != now:
+            before, now = now, recs
+        self._lists[shopper] = (before, now)
+        return before
 
     def _take_prices(self) -> None:
         """Prices that have moved are what shoppers see from now on."""

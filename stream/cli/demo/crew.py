@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer
 
 from stream.errors import StackError
 from stream.local import Stack, running
+from stream.local.child import die_with_parent
 from stream.runtime.connection import kafka_arguments
 from stream.runtime.redis_sink import redis_key
 from stream.runtime.settings import Settings
@@ -93,6 +94,7 @@ def crew(pricing: str) -> Iterator[Crew]:
                 stderr=out,
                 # Its own group: Ctrl-C is for the demo, which then stops the worker in good order.
                 start_new_session=True,
+                preexec_fn=die_with_parent(),
             )
         with redis.Redis.from_url(stack.redis_url) as reads:
             try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
-from stream.events.readers import Bad, read
+from stream.events.readers import Bad, ReadResult, read
 from stream.events.types import Event, Item
 from stream.runtime.kafka_sink import Outgoing
 from stream.simulate import Shop, ShopConfig
@@ -103,10 +104,12 @@ class FileFeed:
         self.done = False
         self.shoppers: set[str] = set()
         self.last: Event | None = None
-        self._messages = self._read(path, format, mapping)
+        results = read(path, format, mapping)
+        # The first row is read at once: what is wrong with the file is told before anything is started.
+        self._messages = self._outgoing(chain(list(islice(results, 1)), results))
 
-    def _read(self, path: Path, format: str, mapping: Path | None) -> Iterator[Outgoing]:
-        for entry in read(path, format, mapping):
+    def _outgoing(self, results: Iterable[ReadResult]) -> Iterator[Outgoing]:
+        for entry in results:
             if isinstance(entry, Bad):
                 yield Outgoing("events", None, entry.raw)
             elif isinstance(entry, Item):

@@ -56,13 +56,13 @@ def panel(glance: Glance) -> Panel:
     kept = set(glance.before)
     now = Text("  ").join(Text(item, style="" if item in kept else "bold green") for item in glance.after[:8])
     lists = Table.grid(padding=(0, 2))
-    lists.add_row(Text(glance.shopper, style="bold"), f"just saw {glance.looked_at}")
-    lists.add_row("before", "  ".join(glance.before[:8]))
+    lists.add_row(Text(glance.shopper, style="bold"), Text(f"just saw {glance.looked_at}"))
+    lists.add_row("before", Text("  ".join(glance.before[:8])))
     lists.add_row("now", now)
-    lists.add_row(Text(glance.looked_at, style="bold"), "goes with " + "  ".join(glance.neighbours[:8]))
+    lists.add_row(Text(glance.looked_at, style="bold"), Text("goes with " + "  ".join(glance.neighbours[:8])))
     rates = "   ".join(f"{name} {rate:.3f}" for name, rate in glance.hit_rates.items())
     prices = "\n".join(glance.price_news[-4:]) or "no price has moved yet"
-    body = Group(facts, "", lists, "", f"next item among the 20 shown: {rates}", "", prices)
+    body = Group(facts, "", lists, "", f"next item among the 20 shown: {rates}", "", Text(prices))
     return Panel(body, title=f"stream · {glance.day}", subtitle="Ctrl-C ends it")
 
 
