@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.errors import LayoutError
+from stream.state.jit import kernel
 
 LAYOUT = 1
 """Version of this layout. A reader refuses a newer one."""
@@ -126,11 +127,13 @@ FORWARD, BACKWARD = 0, 1
 _KIND_SHIFT, _DIRECTION_SHIFT, _DISTANCE_MASK = 6, 5, 31
 
 
+@kernel
 def pair_code(kind: int, direction: int, distance: int) -> int:
     """One byte for kind (0 to 2), direction and distance in events (1 to 31)."""
     return kind << _KIND_SHIFT | direction << _DIRECTION_SHIFT | distance
 
 
+@kernel
 def pair_kind(code: int) -> int:
     """The kind of co-occurrence in a pair's code."""
     return code >> _KIND_SHIFT

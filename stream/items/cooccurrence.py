@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.exchange import PAIR_WEIGHT
+from stream.exchange import PAIR_WEIGHT, pair_kind
 from stream.items.due import Due, push
 from stream.items.row import BOUGHT, LED_TO, VIEWED
 from stream.state.jit import Row, kernel
@@ -78,7 +78,7 @@ def add_pairs(
     for k in range(len(event)):
         row = rows[item[k]]
         weight, gain = PAIR_WEIGHT[code[k]], gains[event[k]]
-        kind = code[k] >> 6
+        kind = pair_kind(code[k])
         if kind == VIEWED:
             displaced += add(row.viewed, other[k], weight, gain)
         elif kind == BOUGHT:

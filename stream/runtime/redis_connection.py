@@ -16,8 +16,6 @@ DEFAULT_PORT = 6379
 CONNECT_TIMEOUT_S = 5.0
 REPLY_TIMEOUT_S = 15.0
 """A Redis that is silent for longer counts as away: the connection is dropped and opened again."""
-WRITE_BYTES = 256 << 10
-"""Written at a time: Redis works on the first part while the rest is still being sent."""
 READ_BYTES = 256 << 10
 
 _REFUSING = frozenset(("NOAUTH", "WRONGPASS", "NOPERM"))

@@ -103,7 +103,7 @@ class RedisSink:
 
     async def read(self, kind: str, ids: Sequence[bytes]) -> list[bytes | None]:
         """Values of one kind as they are; fails with OSError when Redis is away."""
-        before, after = redis_key(self._prefix, kind, "\0").encode().split(b"\0")
+        before, after = self._around(kind)
         async with self._lock:
             route = await self._connect()
             places: dict[RedisConnection, list[int]] = {}
@@ -122,8 +122,12 @@ class RedisSink:
             route = await self._connect()
             await route.connection(key.encode()).call("SET", key, value, "EX", ttl_s)
 
+    def _around(self, kind: str) -> list[bytes]:
+        """What stands before and after the entity in the keys of a kind."""
+        return redis_key(self._prefix, kind, "\0").encode().split(b"\0")
+
     def _entries(self, values: Values) -> list[tuple[bytes, bytes]]:
-        before, after = redis_key(self._prefix, values.kind, "\0").encode().split(b"\0")
+        before, after = self._around(values.kind)
         return [
             (before + entity + after, value) for entity, value in zip(values.ids, values.values, strict=True)
         ]

@@ -7,15 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.exchange import BACKWARD, FORWARD
+from stream.exchange import BACKWARD, FORWARD, pair_code
 from stream.items.row import BOUGHT, LED_TO, VIEWED
 from stream.shoppers.row import BASKET, RECENT
 from stream.state.jit import kernel
 
 PAIRS_PER_EVENT = 2 * max(RECENT, BASKET) + RECENT
 """The most pairs one event makes: a purchase, with its basket both ways and all that led to it."""
-
-_KIND, _DIRECTION = 6, 5
 
 
 class Outbox(NamedTuple):
@@ -66,18 +64,18 @@ def _emit_pair(out: Outbox, event: int, item: int, other: int, code: int) -> Non
 @kernel
 def emit_viewed(out: Outbox, event: int, item: int, earlier: int, distance: int) -> None:
     """`item` was looked at `distance` events after `earlier`, in one session."""
-    _emit_pair(out, event, earlier, item, VIEWED << _KIND | FORWARD << _DIRECTION | distance)
-    _emit_pair(out, event, item, earlier, VIEWED << _KIND | BACKWARD << _DIRECTION | distance)
+    _emit_pair(out, event, earlier, item, pair_code(VIEWED, FORWARD, distance))
+    _emit_pair(out, event, item, earlier, pair_code(VIEWED, BACKWARD, distance))
 
 
 @kernel
 def emit_bought(out: Outbox, event: int, item: int, other: int) -> None:
     """`item` and `other` lie in one basket; both directions weigh alike."""
-    _emit_pair(out, event, other, item, BOUGHT << _KIND | FORWARD << _DIRECTION | 1)
-    _emit_pair(out, event, item, other, BOUGHT << _KIND | FORWARD << _DIRECTION | 1)
+    _emit_pair(out, event, other, item, pair_code(BOUGHT, FORWARD, 1))
+    _emit_pair(out, event, item, other, pair_code(BOUGHT, FORWARD, 1))
 
 
 @kernel
 def emit_led_to(out: Outbox, event: int, bought: int, viewed: int, distance: int) -> None:
     """`bought` was bought `distance` events after `viewed` was looked at."""
-    _emit_pair(out, event, viewed, bought, LED_TO << _KIND | FORWARD << _DIRECTION | distance)
+    _emit_pair(out, event, viewed, bought, pair_code(LED_TO, FORWARD, distance))
