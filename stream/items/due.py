@@ -30,13 +30,10 @@ def push(due: Due, number: int) -> None:
     due.ends[1] += 1
 
 
-@kernel
 def pop(due: Due, limit: int) -> NDArray[np.int32]:
     """Take out up to `limit` items, the longest waiting first. Their flags are still set, unless the
     row was dropped meanwhile: the caller looks."""
-    count = min(limit, due.ends[1] - due.ends[0])
-    out = np.empty(count, np.int32)
-    for k in range(count):
-        out[k] = due.number[due.ends[0] % len(due.number)]
-        due.ends[0] += 1
-    return out
+    first = int(due.ends[0])
+    count = min(limit, int(due.ends[1]) - first)
+    due.ends[0] += count
+    return due.number[np.arange(first, first + count) % len(due.number)]

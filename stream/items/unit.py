@@ -128,7 +128,8 @@ class ItemUnit:
 
     def members(self) -> NDArray[np.int32]:
         """Numbers of all items that have a row in this unit."""
-        return _members(self._table.rows, self._table.interner.used, self.partition)
+        out = np.empty(self._table.interner.used, np.int32)
+        return out[: _members(self._table.rows, self.partition, out)]
 
     def close(self) -> None:
         """Forget all rows: the partition has gone to another worker."""
@@ -142,11 +143,11 @@ def _above(columns: Sequence[NDArray[Any]], fresh: int) -> list[NDArray[Any]]:
 
 
 @kernel
-def _members(rows: NDArray[np.void], used: int, partition: int) -> NDArray[np.int32]:
-    out = np.empty(used, np.int32)
+def _members(rows: NDArray[np.void], partition: int, out: NDArray[np.int32]) -> int:
+    """Write the numbers of the partition's rows, of the first ``len(out)``, into `out`; how many."""
     n = 0
-    for i in range(used):
+    for i in range(len(out)):
         if rows[i].owned and rows[i].home == partition + 1:
             out[n] = i
             n += 1
-    return out[:n]
+    return n

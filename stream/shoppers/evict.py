@@ -22,22 +22,26 @@ MIN_SHOPPERS = BUCKETS * _SHARE
 class Room(NamedTuple):
     """Rows by bucket, the cap of one bucket, and the shoppers evicted since `evicted[0]` was reset.
 
-    `evicted[0]` is their count, their numbers follow; `free_histories` is laid out alike.
+    `evicted[0]` is their count, their numbers follow; `free_histories` is laid out alike. `heap` is room
+    to choose who goes.
     """
 
     size: NDArray[np.int64]
     cap: int
     evicted: NDArray[np.int32]
     free_histories: NDArray[np.int32]
+    heap: NDArray[np.int32]
 
 
 def new_room(max_shoppers: int, capacity: int) -> Room:
     """Room for `max_shoppers` spread over the buckets by hash; `capacity` rows exist."""
+    cap = max(_SHARE, max_shoppers // BUCKETS)
     return Room(
         np.zeros(BUCKETS, np.int64),
-        max(_SHARE, max_shoppers // BUCKETS),
+        cap,
         reserve(capacity + 1, np.int32),
         reserve(capacity + 1, np.int32),
+        reserve(cap // _SHARE, np.int32),
     )
 
 
@@ -52,22 +56,46 @@ def admit(
     """
     bucket = row.bucket
     if room.size[bucket] >= room.cap:
-        members = np.empty(room.size[bucket], np.int64)
-        times = np.empty(room.size[bucket], np.int64)
-        hashes = np.empty(room.size[bucket], np.uint64)
-        n = 0
-        for i in range(used):
-            if rows[i].events > 0 and rows[i].bucket == bucket:
-                members[n] = i
-                times[n] = rows[i].last_ts_ms
-                hashes[n] = names.entries[i].hash
-                n += 1
-        by_hash = np.argsort(hashes[:n])
-        order = by_hash[np.argsort(times[:n][by_hash], kind="mergesort")]
-        for k in range(n // _SHARE):
-            i = members[order[k]]
-            _drop(room, rows[i], histories, i)
+        for k in range(_least_recent(room, rows, names, used, bucket)):
+            _drop(room, rows[room.heap[k]], histories, room.heap[k])
     room.size[bucket] += 1
+
+
+@kernel
+def _least_recent(room: Room, rows: NDArray[np.void], names: Names, used: int, bucket: int) -> int:
+    """Put the least recent eighth of a bucket into `room.heap` (the most recent of them on top); how many."""
+    heap, wanted, size = room.heap, room.size[bucket] // _SHARE, 0
+    for i in range(used):
+        if rows[i].events == 0 or rows[i].bucket != bucket:
+            continue
+        at = size
+        if size < wanted:
+            size += 1
+            while at > 0 and _less_recent(rows, names, heap[(at - 1) // 2], i):
+                heap[at] = heap[(at - 1) // 2]
+                at = (at - 1) // 2
+        elif _less_recent(rows, names, i, heap[0]):
+            at = 0
+            while True:
+                child = 2 * at + 1
+                if child + 1 < size and _less_recent(rows, names, heap[child], heap[child + 1]):
+                    child += 1
+                if child >= size or not _less_recent(rows, names, i, heap[child]):
+                    break
+                heap[at] = heap[child]
+                at = child
+        else:
+            continue
+        heap[at] = i
+    return size  # type: ignore[no-any-return]
+
+
+@kernel
+def _less_recent(rows: NDArray[np.void], names: Names, a: int, b: int) -> bool:
+    """Whether row `a` goes before row `b`; ties by the id's hash, never by number."""
+    if rows[a].last_ts_ms != rows[b].last_ts_ms:
+        return rows[a].last_ts_ms < rows[b].last_ts_ms  # type: ignore[no-any-return]
+    return names.entries[a].hash < names.entries[b].hash  # type: ignore[no-any-return]
 
 
 @kernel
