@@ -11,7 +11,7 @@ from stream.items.table import Facts
 from stream.recommend.encode import Lists
 from stream.recommend.rank import LENGTH
 from stream.state.interner import Names
-from stream.state.jit import Row, kernel
+from stream.state.jit import Row, kernel, long_kernel
 
 
 @kernel
@@ -57,7 +57,7 @@ def _fill(lists: Lists, n: int, facts: Facts, names: Names, row: Row, kind: int)
         lists.reason[n, k] = kind
 
 
-@kernel
+@long_kernel
 def fill_lists(
     viewed: Lists,
     bought: Lists,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stream.effects import VERSION_CHARS, VERSION_PREFIX
 from stream.state.interner import Names
-from stream.state.jit import kernel
+from stream.state.jit import kernel, long_kernel
 
 # The longest id is 128 characters of 4 bytes, every one of which might need a backslash.
 _ITEM_BYTES = 128 * 4 + 2 + 12 + 14
@@ -109,7 +109,7 @@ def _put(out: NDArray[np.uint8], at: int, text: NDArray[np.uint8]) -> int:
     return at
 
 
-@kernel
+@long_kernel
 def _write(
     lists: Lists,
     first: int,

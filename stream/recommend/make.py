@@ -14,7 +14,7 @@ from stream.recommend.encode import Lists
 from stream.recommend.popular import Leaders
 from stream.recommend.rank import LENGTH, Ranking, Scorer, choose, describe, order
 from stream.state.interner import Names
-from stream.state.jit import Row, kernel
+from stream.state.jit import Row, kernel, long_kernel
 
 
 class Ranker(NamedTuple):
@@ -57,7 +57,7 @@ def make_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int, meas
     return int(size)
 
 
-@kernel
+@long_kernel
 def make_lists(
     rows: NDArray[np.void],
     histories: NDArray[np.void],

@@ -91,7 +91,7 @@ def _before(scratch: Scratch, names: Names, a: int, b: int) -> bool:
 def _bin(score: float) -> int:
     """Sixteen bins a doubling, best first, from the leading bits of a positive float32."""
     bits = np.float32(score).view(np.uint32) >> np.uint32(_MANTISSA_BITS - 4)
-    return max(0, min(BINS - 1, _TOP_BITS - np.int64(bits)))
+    return max(0, min(BINS - 1, _TOP_BITS - np.int64(bits)))  # type: ignore[return-value]
 
 
 @kernel

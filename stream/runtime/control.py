@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from stream.runtime.connection import kafka_arguments, started
+from stream.runtime.engine_thread import EngineThread
 from stream.runtime.settings import Settings
 from stream.runtime.stages import Engine
 from stream.runtime.topics import CONTROL
@@ -23,9 +24,10 @@ MAX_RECORDS = 2000
 class Control:
     """A consumer without a group that hands every message of the control topics to the engine."""
 
-    def __init__(self, settings: Settings, engine: Engine) -> None:
+    def __init__(self, settings: Settings, engine: Engine, thread: EngineThread) -> None:
         self._settings = settings
         self._engine = engine
+        self._thread = thread
         self._names = {settings.topic(name): name for name in CONTROL}
         self._consumer: AIOKafkaConsumer
         self.messages = 0
@@ -61,14 +63,16 @@ class Control:
             timeout_ms=FETCH_MAX_WAIT_MS, max_records=MAX_RECORDS
         )
         for tp, records in found.items():
-            name = self._names[tp.topic]
-            for record in records:
-                refused = self._engine.control(name, record.key, record.value)
-                if refused is not None:
-                    place = f"{tp.topic}-{tp.partition}"
-                    log.warning("Refused record %d of %s: %s", record.offset, place, refused)
+            await self._thread.call(self._tell, self._names[tp.topic], records)
             self.messages += len(records)
         await asyncio.sleep(0)
+
+    def _tell(self, name: str, records: list[Any]) -> None:
+        for record in records:
+            refused = self._engine.control(name, record.key, record.value)
+            if refused is not None:
+                place = f"{record.topic}-{record.partition}"
+                log.warning("Refused record %d of %s: %s", record.offset, place, refused)
 
     async def _partitions(self, topic: str) -> list[TopicPartition]:
         # Asked for topic by topic: a consumer knows nothing of topics it is not assigned yet.

@@ -15,21 +15,21 @@ from stream.runtime.transport import Consumer
 from stream.runtime.units import Units
 
 WAITING = 2
-"""Batches that may wait for delivery: some 2,000 events that a rebalance waits for, and as many
-lists in memory."""
+"""Batches that may wait for delivery: what a rebalance waits for, and as many lists in memory."""
 
 
 class _Applied(NamedTuple):
     epoch: int
     event: Any
-    effects: Effects
+    effects: asyncio.Task[Effects | None]
 
 
 class Lane:
     """One stage's pipeline, fed by its agent.
 
     While effects are on their way, further batches are applied and wait; all that wait are delivered
-    together (a delivery has a price of its own, which small batches would pay one by one). A batch is
+    together (a delivery has a price of its own, which small batches would pay one by one). The engine is
+    given the next batch before it is done with the last, so it never waits for the loop. A batch is
     acknowledged only after all of its effects are delivered, and after those before it.
     """
 
@@ -54,42 +54,63 @@ class Lane:
         self._halted = False
 
     async def take(self, event: Any) -> None:
-        """Apply one batch (a Faust event of our transport) and hand its effects on."""
-        message = event.message
-        unit = self._units.get(message.tp)
-        if unit is None or self._halted:
+        """Have one batch applied (a Faust event of our transport), its effects to be handed on."""
+        if self._halted:
             return self._forget(event)
-        try:
-            records = unit.unseen(event.value)
-            effects = self.stage.apply(unit.partition, records, now_ms(), False) if records else Effects()
-        except Exception as error:
-            self._halt(error)
-            return self._forget(event)
-        unit.next_offset = message.offset + 1
-        self.batches += 1
-        self.records += len(records)
+        effects = asyncio.create_task(self._units.apply(event.message.tp, event.value))
+        # Tasks begin in the order they are made, so the engine gets batches in the order they came.
         await self._waiting.put(_Applied(self._epoch, event, effects))
 
     async def run(self) -> None:
         """Deliver and acknowledge what `take` hands on, for ever."""
+        following: _Applied | None = None
         while True:
-            group = [await self._waiting.get()]
-            while not self._waiting.empty():
-                group.append(self._waiting.get_nowait())
-            # What was abandoned while it waited stands before what came after.
-            stale = [applied for applied in group if self._halted or applied.epoch != self._epoch]
-            group = group[len(stale) :]
-            if group and not await self._delivered(group):
-                stale, group = stale + group, []
-            for applied in stale:
-                self._units.close(applied.event.message.tp)
+            first = following or await self._waiting.get()
+            following = None
+            await asyncio.wait((first.effects,))
+            group = [first]
+            while not self._waiting.empty() and following is None:
+                following = self._waiting.get_nowait()
+                if following.effects.done():
+                    group.append(following)
+                    following = None
+            await self._hand_on(group)
+
+    async def _hand_on(self, group: list[_Applied]) -> None:
+        ready: list[tuple[_Applied, Effects]] = []
+        for applied in group:
+            effects = self._effects(applied)
+            if effects is None:
                 self._forget(applied.event)
-            for applied in group:
-                applied.event.ack()
-                if self._freshness is not None:
-                    done_ms = now_ms()
-                    ages = [done_ms - record.timestamp for record in applied.event.value]
-                    self._freshness.add(ages, done_ms)
+            elif self._halted or applied.epoch != self._epoch:
+                # What was abandoned while it waited stands before what came after.
+                await self._close(applied)
+            else:
+                ready.append((applied, effects))
+        delivered = not ready or await self._delivered(ready)
+        for applied, _ in ready:
+            if not delivered:
+                await self._close(applied)
+                continue
+            applied.event.ack()
+            self.batches += 1
+            self.records += len(applied.event.value)
+            if self._freshness is not None:
+                done_ms = now_ms()
+                ages = [done_ms - record.timestamp for record in applied.event.value]
+                self._freshness.add(ages, done_ms)
+
+    def _effects(self, applied: _Applied) -> Effects | None:
+        try:
+            return applied.effects.result()
+        except Exception as error:
+            self._halt(error)
+            return None
+
+    async def _close(self, applied: _Applied) -> None:
+        """The unit is ahead of what was delivered: it is to be restored before it is used again."""
+        await self._units.close(applied.event.message.tp)
+        self._forget(applied.event)
 
     def abandon(self) -> None:
         """Give up what is not delivered: it is not acknowledged, and its units are closed."""
@@ -97,11 +118,11 @@ class Lane:
         if self._delivery is not None:
             self._delivery.cancel()
 
-    async def _delivered(self, group: list[_Applied]) -> bool:
+    async def _delivered(self, ready: list[tuple[_Applied, Effects]]) -> bool:
         epoch = self._epoch
-        places = [(applied, applied.event.message) for applied in group]
+        places = [(effects, applied.event.message) for applied, effects in ready]
         self._delivery = asyncio.create_task(
-            self._outbox.deliver([(a.effects, at.topic, at.partition) for a, at in places]),
+            self._outbox.deliver([(effects, at.topic, at.partition) for effects, at in places]),
             name=f"{self.stage.name} delivery",
         )
         try:

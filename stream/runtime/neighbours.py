@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from stream.runtime.engine_thread import EngineThread
 from stream.runtime.redis_sink import RedisSink
 from stream.runtime.stages import Engine
 
@@ -18,15 +19,16 @@ AT_ONCE = 200
 class Neighbours:
     """A loop beside the lanes: ranking never waits for it, and uses what was fetched last."""
 
-    def __init__(self, engine: Engine, redis: RedisSink) -> None:
+    def __init__(self, engine: Engine, thread: EngineThread, redis: RedisSink) -> None:
         self._engine = engine
+        self._thread = thread
         self._redis = redis
 
     async def run(self) -> None:
         """Fetch what is wanted, for ever. While Redis is away, lists are made from what is known."""
         while True:
             await asyncio.sleep(EVERY_S)
-            ids = self._engine.wanted(AT_ONCE)
+            ids = await self._thread.call(self._engine.wanted, AT_ONCE)
             if not ids:
                 continue
             try:
@@ -35,5 +37,8 @@ class Neighbours:
             except OSError as error:
                 log.debug("Neighbours were not fetched: %s", error)
                 continue
-            for item_id, viewed, bought in zip(ids, similar, together, strict=True):
-                self._engine.adopt(item_id, viewed, bought)
+            await self._thread.call(self._adopt, ids, similar, together)
+
+    def _adopt(self, ids: list[bytes], similar: list[bytes | None], together: list[bytes | None]) -> None:
+        for item_id, viewed, bought in zip(ids, similar, together, strict=True):
+            self._engine.adopt(item_id, viewed, bought)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stream.runtime.clock import now_ms
+from stream.runtime.engine_thread import EngineThread
 from stream.runtime.freshness import Freshness
 from stream.runtime.lane import Lane
 from stream.runtime.outbox import Outbox
@@ -31,6 +32,7 @@ class Status:
         self,
         settings: Settings,
         engine: Engine,
+        thread: EngineThread,
         units: Units,
         lanes: Sequence[Lane],
         outbox: Outbox,
@@ -39,6 +41,7 @@ class Status:
     ) -> None:
         self._settings = settings
         self._engine = engine
+        self._thread = thread
         self._units = units
         self._lanes = lanes
         self._outbox = outbox
@@ -47,21 +50,27 @@ class Status:
         self.ready = False
         self._started_ms = now_ms()
 
-    def collect(self) -> dict[str, Any]:
+    def partitions(self) -> dict[str, dict[str, int]]:
+        """By stage and partition: the offset of the first record that is not in the state."""
+        found: dict[str, dict[str, int]] = {}
+        for tp, unit in self._units.items():
+            found.setdefault(unit.stage.name, {})[str(tp.partition)] = unit.next_offset
+        return found
+
+    async def collect(self) -> dict[str, Any]:
         """The status as of now. `lag` counts records that are in Kafka and not yet in the state."""
+        engine = await self._thread.call(self._engine.metrics.as_dict)
         now = now_ms()
-        partitions: dict[str, dict[str, int]] = {}
         lag: dict[str, int] = {}
         for tp, unit in self._units.items():
             behind = max((self._highwater(tp) or 0) - unit.next_offset, 0)
-            partitions.setdefault(unit.stage.name, {})[str(tp.partition)] = unit.next_offset
             lag[unit.stage.name] = lag.get(unit.stage.name, 0) + behind
         return {
             "worker": self._settings.worker_id,
             "at_ms": now,
             "started_ms": self._started_ms,
             "ready": self.ready,
-            "partitions": partitions,
+            "partitions": self.partitions(),
             "lag": lag,
             "batches": {lane.stage.name: lane.batches for lane in self._lanes},
             "records": {lane.stage.name: lane.records for lane in self._lanes},
@@ -70,7 +79,7 @@ class Status:
             "redis_written": self._outbox.redis.counts.written,
             "redis_refused": self._outbox.redis.counts.refused,
             "kafka_sent": self._outbox.kafka.sent,
-            "engine": self._engine.metrics.as_dict(),
+            "engine": engine,
         }
 
     async def run(self) -> None:
@@ -78,7 +87,7 @@ class Status:
         key = redis_key(self._settings.prefix, "worker", self._settings.worker_id)
         while True:
             try:
-                await self._outbox.redis.put(key, json.dumps(self.collect()).encode(), TTL_S)
+                await self._outbox.redis.put(key, json.dumps(await self.collect()).encode(), TTL_S)
             except OSError as error:
                 log.debug("Status not written: %s", error)
             await asyncio.sleep(EVERY_S)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,9 +9,11 @@ from typing import Any
 
 from faust.types import TP
 
+from stream.effects import Effects
 from stream.errors import RetentionError
 from stream.runtime.clock import now_ms
 from stream.runtime.commits import Committed
+from stream.runtime.engine_thread import EngineThread
 from stream.runtime.log_reader import LogReader
 from stream.runtime.settings import Settings
 from stream.runtime.stages import Stage
@@ -40,10 +41,11 @@ class Unit:
 
 
 class Units:
-    """All units of this worker. `assign` is called with the flow stopped, after every rebalance."""
+    """All units of this worker. They change in the engine's thread only."""
 
-    def __init__(self, settings: Settings, stages: Iterable[Stage]) -> None:
+    def __init__(self, settings: Settings, stages: Iterable[Stage], thread: EngineThread) -> None:
         self._settings = settings
+        self._thread = thread
         self._stages = {settings.topic(stage.topic): stage for stage in stages}
         self._units: dict[TP, Unit] = {}
 
@@ -55,15 +57,18 @@ class Units:
         """Every open unit."""
         return list(self._units.items())
 
-    def close(self, tp: TP) -> None:
+    async def apply(self, tp: TP, records: Sequence[Any]) -> Effects | None:
+        """Apply what the unit has not seen of one batch; None if no such unit is open."""
+        return await self._thread.call(self._apply, tp, records, False)
+
+    async def close(self, tp: TP) -> None:
         """Forget a unit, if open: its partition has left, or its state is ahead of what was delivered."""
-        unit = self._units.pop(tp, None)
-        if unit is not None:
-            unit.stage.close(unit.partition)
+        await self._thread.call(self._close, tp)
 
     async def assign(self, assigned: Iterable[TP], consumer: Consumer, current: Callable[[], bool]) -> bool:
         """Make the open units those of `assigned`, each exactly where the group has committed.
 
+        To be called with the flow stopped, after every rebalance.
         A unit that stands there already is kept. Any other is opened empty and replayed silently from the
         beginning of its log. Returns False as soon as `current()` says that another rebalance has begun.
         Raises `RetentionError` when the log no longer holds what was not read yet.
@@ -73,7 +78,7 @@ class Units:
             (tp for tp in assigned if tp.topic in self._stages), key=lambda tp: (order.index(tp.topic), tp)
         )
         for tp in set(self._units) - set(mine):
-            self.close(tp)
+            await self.close(tp)
         consumer.lineages.clear()
         if not mine:
             return True
@@ -115,10 +120,7 @@ class Units:
     async def _restore(
         self, tp: TP, begin: int, place: Committed, reader: LogReader, current: Callable[[], bool]
     ) -> None:
-        self.close(tp)
-        stage = self._stages[tp.topic]
-        stage.open(tp.partition, place.lineage_ms)
-        unit = self._units[tp] = Unit(stage, tp.partition, place.lineage_ms, begin)
+        await self._thread.call(self._open, tp, place.lineage_ms, begin)
         if 0 < begin < place.offset:
             log.warning(
                 "State of %s-%d is partial: Kafka has no records of it before offset %d any more.",
@@ -130,16 +132,36 @@ class Units:
             return
         started_ms = now_ms()
         async for records in reader.read(tp, place.offset, self._settings.max_poll_records):
-            stage.apply(tp.partition, records, now_ms(), True)
-            unit.next_offset = records[-1].offset + 1
-            # Everybody else in this loop (status, control, signals) gets a turn between batches.
-            await asyncio.sleep(0)
+            await self._thread.call(self._apply, tp, records, True)
             if not current():
-                return self.close(tp)
-        unit.next_offset = place.offset
+                return await self.close(tp)
+        # Transaction markers may stand between the last record and here.
+        self._units[tp].next_offset = place.offset
         log.info(
             "Restored %s-%d by replay.",
             tp.topic,
             tp.partition,
             extra={"records": place.offset - begin, "ms": now_ms() - started_ms},
         )
+
+    # In the engine's thread
+
+    def _open(self, tp: TP, lineage_ms: int, begin: int) -> None:
+        self._close(tp)
+        stage = self._stages[tp.topic]
+        stage.open(tp.partition, lineage_ms)
+        self._units[tp] = Unit(stage, tp.partition, lineage_ms, begin)
+
+    def _close(self, tp: TP) -> None:
+        unit = self._units.pop(tp, None)
+        if unit is not None:
+            unit.stage.close(unit.partition)
+
+    def _apply(self, tp: TP, records: Sequence[Any], silent: bool) -> Effects | None:
+        unit = self._units.get(tp)
+        if unit is None:
+            return None
+        unseen = unit.unseen(records)
+        effects = unit.stage.apply(unit.partition, unseen, now_ms(), silent) if unseen else Effects()
+        unit.next_offset = max(unit.next_offset, records[-1].offset + 1)
+        return effects

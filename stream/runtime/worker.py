@@ -20,6 +20,7 @@ from stream.runtime import logs, topics
 from stream.runtime.app import App, build_app
 from stream.runtime.clock import now_ms
 from stream.runtime.control import Control
+from stream.runtime.engine_thread import EngineThread
 from stream.runtime.freshness import Freshness
 from stream.runtime.kafka_sink import KafkaSink
 from stream.runtime.lane import Lane
@@ -68,7 +69,7 @@ def run(settings: Settings, engine: Engine, make_learner: Callable[[], Learner])
 
 
 class Worker:
-    """Everything that one process runs, in one event loop: all calls of the engine happen in its thread."""
+    """Everything that one process runs: an event loop for all that is I/O, and the engine's own thread."""
 
     def __init__(
         self, settings: Settings, engine: Engine, make_learner: Callable[[], Learner], datadir: Path
@@ -77,7 +78,8 @@ class Worker:
         self._engine = engine
         self._datadir = datadir
         stages = stages_of(engine, make_learner)
-        self._units = Units(settings, stages)
+        self._thread = EngineThread()
+        self._units = Units(settings, stages, self._thread)
         redis = RedisSink(settings.redis_url, settings.prefix, settings.ttl_s)
         self._outbox = Outbox(KafkaSink(settings), redis)
         self._freshness = Freshness()
@@ -91,7 +93,7 @@ class Worker:
             )
             for stage in stages
         ]
-        self._control = Control(settings, engine)
+        self._control = Control(settings, engine, self._thread)
         self._tasks: list[asyncio.Task[None]] = []
         self._over: asyncio.Future[None]
         self._app: App
@@ -117,6 +119,7 @@ class Worker:
 
     async def _work(self) -> None:
         async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self._thread.stop)
             for name in await topics.prepare(self._settings):
                 log.info("Created topic %s.", name)
             await self._outbox.redis.start()
@@ -131,6 +134,7 @@ class Worker:
             self._status = Status(
                 self._settings,
                 self._engine,
+                self._thread,
                 self._units,
                 self._lanes,
                 self._outbox,
@@ -143,7 +147,7 @@ class Worker:
                 self._control.run(),
                 self._tick(),
                 self._status.run(),
-                Neighbours(self._engine, self._outbox.redis).run(),
+                Neighbours(self._engine, self._thread, self._outbox.redis).run(),
                 *(lane.run() for lane in self._lanes),
             ):
                 self._spawn(body)
@@ -178,7 +182,7 @@ class Worker:
             # Returning would start the flow over units that are not restored.
             await asyncio.sleep(0.05)
         if restored:
-            held = {stage: sorted(map(int, of)) for stage, of in self._status.collect()["partitions"].items()}
+            held = {stage: sorted(map(int, of)) for stage, of in self._status.partitions().items()}
             log.info("Partitions moved." if self._status.ready else "Ready.", extra={"partitions": held})
             self._status.ready = True
 
@@ -186,7 +190,8 @@ class Worker:
         while True:
             await asyncio.sleep(TICK_S)
             if self._status.ready and not self._app.rebalancing:
-                await self._outbox.deliver([(self._engine.tick(now_ms()), "", 0)])
+                due = await self._thread.call(self._engine.tick, now_ms())
+                await self._outbox.deliver([(due, "", 0)])
 
     @property
     def _consumer(self) -> Consumer:

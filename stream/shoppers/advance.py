@@ -24,7 +24,7 @@ from stream.shoppers.row import BASKET
 from stream.shoppers.session import begin, is_crowd, look_at
 from stream.state.hashing import mix64
 from stream.state.interner import Names
-from stream.state.jit import Row, kernel
+from stream.state.jit import Row, kernel, long_kernel
 
 ACCEPTED, DUPLICATES, CROWDED, SESSIONS, EMPTY = range(5)
 """Positions in `Shoppers.counts`."""
@@ -145,7 +145,7 @@ def _label(
         label(slot, item, last, leaders, mix64(events.event[e]), examples)
 
 
-@kernel
+@long_kernel
 def advance(
     shoppers: Shoppers,
     events: Events,

@@ -87,7 +87,7 @@ def _least_recent(room: Room, rows: NDArray[np.void], names: Names, used: int, b
         else:
             continue
         heap[at] = i
-    return size  # type: ignore[no-any-return]
+    return size
 
 
 @kernel

@@ -12,7 +12,7 @@ from stream.exchange import Exchange, Pairs, Touches, encode
 from stream.items.table import ItemTable
 from stream.shoppers.emit import PAIRS_PER_EVENT, Outbox
 from stream.state.arena import reserve
-from stream.state.jit import kernel
+from stream.state.jit import kernel, long_kernel
 
 
 class _Room(NamedTuple):
@@ -130,7 +130,7 @@ def _local(room: _Room, item: int, stamp: int, names: int, begin: int) -> int:
     return names
 
 
-@kernel
+@long_kernel
 def _group(
     out: Outbox, rows: NDArray[np.void], partitions: int, n_events: int, stamp: int, room: _Room
 ) -> None:

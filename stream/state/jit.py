@@ -1,4 +1,4 @@
-"""The one way kernels are compiled: numba, without the GIL, without reference counts, cached on disk."""
+"""The one way kernels are compiled: numba, without reference counts, cached on disk."""
 
 from __future__ import annotations
 
@@ -63,5 +63,17 @@ def kernel(function: F) -> F:
     counted. Those counts, an atomic instruction at each read of an array in a named tuple, took 40 % of
     the time of making a list.
     """
-    compiled = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
-    return cast(F, compiled)
+    return _compiled(function, nogil=False)
+
+
+def long_kernel(function: F) -> F:
+    """A kernel that runs for a millisecond or more, and lets other threads have Python's lock meanwhile.
+
+    Getting the lock back may take as long as `stream.runtime.worker.SWITCH_S`: too much for a short one.
+    """
+    return _compiled(function, nogil=True)
+
+
+def _compiled(function: F, nogil: bool) -> F:
+    options: dict[str, Any] = {"cache": True, "nogil": nogil, "error_model": "numpy", "_nrt": False}
+    return cast(F, numba.njit(**options)(function))

@@ -11,6 +11,7 @@ from stream.errors import RetentionError
 from stream.events.records import LogRecord
 from stream.runtime import units as module
 from stream.runtime.commits import Committed
+from stream.runtime.engine_thread import EngineThread
 from stream.runtime.settings import Settings
 from stream.runtime.stages import Stage
 from stream.runtime.units import Units
@@ -29,7 +30,7 @@ class Scene:
         self.commits = True
         self.current = True
         stages = [self._stage("items", "item-updates"), self._stage("shoppers", "events")]
-        self.units = Units(Settings.load(max_poll_records=4), stages)
+        self.units = Units(Settings.load(max_poll_records=4), stages, EngineThread())
         self.consumer: Any = SimpleNamespace(lineages={}, committed=self._committed, commit_now=self._commit)
         monkeypatch.setattr(module, "LogReader", lambda settings: self)
         monkeypatch.setattr(module, "now_ms", lambda: BORN_MS)
@@ -166,3 +167,22 @@ async def test_a_group_that_moved_on_restores_nothing(scene):
     scene.commits = False
     assert not await scene.assign(A)
     assert scene.units.get(A) is None
+
+
+async def test_batches_are_applied_up_to_their_end_and_records_that_the_state_holds_are_left_out(scene):
+    applied: list[list[int]] = []
+
+    def apply(partition, records, now_ms, silent):
+        assert not silent
+        applied.append([record.offset for record in records])
+        return Effects()
+
+    await scene.assign(A)
+    unit = scene.units.get(A)
+    unit.stage = unit.stage._replace(apply=apply)
+    batch = [LogRecord(offset, 0, None, None) for offset in range(4)]
+    for records in (batch[:3], batch[2:], batch[1:3]):
+        assert await scene.units.apply(A, records) == Effects()
+    assert applied == [[0, 1, 2], [3]]
+    assert unit.next_offset == 4, "never backwards"
+    assert await scene.units.apply(B, batch) is None, "not open here"
