@@ -163,6 +163,9 @@ class Engine:
         effects = unit.apply(records)
         if silent:
             return Effects()
+        if not len(self.popular.numbers):
+            # The first that is known of anything: at the next tick it would miss many shoppers.
+            self._popularity(effects, now_ms)
         self.metrics.pairs += unit.pairs - pairs
         self.metrics.holes += unit.holes - holes
         self.metrics.count(effects)
@@ -176,8 +179,7 @@ class Engine:
         """
         effects = Effects()
         units = self.item_units
-        effects.messages += self.publisher.partials(units, now_ms)
-        effects.values += self.publisher.trending(units, now_ms)
+        self._popularity(effects, now_ms)
         effects.values += self.publisher.item_lists(units, now_ms, limit)
         prices, moves = self.prices.tick(units, now_ms, limit)
         if prices.ids:
@@ -238,6 +240,14 @@ class Engine:
         self.foreign.adopt(item_id, similar, together)
 
     # -- helpers ---------------------------------------------------------------------------------
+
+    def _popularity(self, effects: Effects, now_ms: int) -> None:
+        """Tell what own partitions know of popularity: here at once, to other workers when they read it."""
+        told = self.publisher.partials(self.item_units, now_ms)
+        for message in told:
+            self.popular.update(message.key or b"", message.value)
+        effects.messages += told
+        effects.values += self.publisher.trending(self.item_units, now_ms)
 
     def _make_room(self) -> None:
         """Give numbers of items back before they run out; again only after many more were taken."""

@@ -51,7 +51,7 @@ class ItemTable:
         self.slow = Decay(7 * DAY_MS)
         self.fast = Decay(DAY_MS / 4)
         self.demand = Decay(60 * DAY_MS)
-        self.clock_ms = 0
+        self.clock_ms = -1
         self.lists_due = new_due(max_items)
         self.price_due = new_due(max_items)
         self.wanted = new_due(max_items)

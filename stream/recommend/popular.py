@@ -67,10 +67,10 @@ class Popular:
         self.trending_by_category: dict[int, list[tuple[bytes, float]]] = {}
 
     def update(self, key: bytes, value: bytes) -> None:
-        """Take in one partial; an older one than known is ignored."""
+        """Take in one partial; one that is not newer than known is ignored."""
         partial = msgspec.json.decode(value, type=Partial)
         known = self._partials.get(key)
-        if known is None or partial.version >= known.version:
+        if known is None or partial.version > known.version:
             self._partials[key] = partial
             self.version = max(self.version, partial.version)
             self._stale = True

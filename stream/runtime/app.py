@@ -17,7 +17,7 @@ from stream.runtime.transport import BatchSchema, Transport
 
 COMMIT_INTERVAL_S = 1.0
 """How much is read again after a kill, at most."""
-BUFFERED_BATCHES = 8
+BUFFERED_BATCHES = 2
 """Batches fetched ahead of an agent. Faust's default of 4096 is meant for single records."""
 POLL_INTERVAL_S = 3600.0
 """A restore reads nothing through the group; only heartbeats tell that this worker lives."""

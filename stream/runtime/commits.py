@@ -36,6 +36,22 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     logger = FAUST_LOG
 
+    async def _fetch_records(
+        self,
+        consumer: Any,
+        active_partitions: set[TP],
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> Any:
+        """Up to `max_records` of each topic. aiokafka hands out one partition's buffer after the other, so
+        a backlog of events would keep the item stage waiting, whose rows every list is made from."""
+        fetch = super()._fetch_records
+        found: dict[Any, Any] = {}
+        for topic in {tp.topic for tp in active_partitions}:
+            mine = {tp for tp in active_partitions if tp.topic == topic}
+            found |= await fetch(consumer, mine, timeout=0, max_records=max_records)
+        return found or await fetch(consumer, active_partitions, timeout=timeout, max_records=max_records)
+
     async def committed(self, tps: list[TP]) -> dict[TP, Committed | None]:
         """What the group has committed; None where it has never committed."""
         return await self.call_thread(self._committed, tps)  # type: ignore[no-any-return]

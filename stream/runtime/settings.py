@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     session_timeout_s: float = Field(
         10.0, ge=1.0, le=300.0, description="a silent worker is replaced after this"
     )
-    max_poll_records: int = Field(1000, ge=1, le=100_000, description="most records in one batch")
+    max_poll_records: int = Field(2000, ge=1, le=100_000, description="most records in one batch")
 
     # Redis
     redis_url: str = Field("redis://127.0.0.1:6379/0", repr=False, description="redis:// or rediss:// (TLS)")

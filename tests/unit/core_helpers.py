@@ -44,6 +44,7 @@ class Worker:
         self.sent: list[list[LogRecord]] = [[] for _ in range(item_partitions)]
         self.examples: list[bytes] = []
         self._delivered = [0] * item_partitions
+        self._values: list[Any] = []
         for source in range(sources):
             self.engine.open_shoppers(source, 1)
         for partition in range(item_partitions):
@@ -68,7 +69,8 @@ class Worker:
         """All exchange messages that wait."""
         for partition, records in enumerate(self.sent):
             if records[self._delivered[partition] :]:
-                self.engine.items(partition, records[self._delivered[partition] :], T0)
+                effects = self.engine.items(partition, records[self._delivered[partition] :], T0)
+                self._values += effects.values
             self._delivered[partition] = len(records)
 
     def run(self, records: Sequence[LogRecord], cuts: Sequence[int] = (), source: int = 0) -> Worker:
@@ -81,8 +83,8 @@ class Worker:
         return self
 
     def talk(self, now_ms: int = T0) -> list[Any]:
-        """Ticks until popularity has gone round; the values that came of them."""
-        out = []
+        """Ticks until popularity has gone round; the values that came of them, and of deliveries before."""
+        out, self._values = self._values, []
         for step in range(3):
             effects = self.engine.tick(now_ms + step * 1_000)
             out += effects.values
