@@ -16,7 +16,7 @@ import msgspec
 from benchmarks.peers.clock import Orders
 from benchmarks.topics import Ends, create
 
-TURN_TIMEOUT_S = 600.0
+TURN_TIMEOUT_S = 1800.0
 STOP_TIMEOUT_S = 10.0
 """Faust may spend longer than this on leaving its group; its figures are complete by then."""
 

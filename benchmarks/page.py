@@ -27,10 +27,8 @@ Written by `python -m benchmarks.throughput --write-docs`; do not edit by hand.
 - The reference job: the last {window} items of each shopper, counts of the pairs they make, and for every
   event the {top} most frequent neighbours of its item, published to a topic. Values are decoded and
   encoded by msgspec in every contender.
-- The peers keep all state in process memory and read the first {peer_events:,} events only. Both flatter
-  them: nothing could be restored after a crash, and the rows of counts that a list is made from are
-  still short. How many they read matters: fewer events give them higher rates and lower ratios here,
-  more the reverse (`--peer-events`). The default was chosen so that they come near the reference.
+- All contenders read the whole log. The peers keep all state in process memory, which flatters them:
+  nothing could be restored after a crash.
 - Before the clock starts, every peer's lists over {verified_events:,} events are compared with those of a
   second, independent program.
 - This project does all of its job meanwhile: decayed counts of three kinds, popularity, ranking with a

@@ -24,7 +24,7 @@ from redis import Redis
 from rich.console import Console
 
 from benchmarks import stream_worker
-from benchmarks.contender import BARE, MODULES, ContenderError, Turn, take_turn
+from benchmarks.contender import MODULES, ContenderError, Turn, take_turn
 from benchmarks.page import markdown
 from benchmarks.peers.job import TOP, WINDOW
 from benchmarks.report import figures, table
@@ -37,12 +37,8 @@ from stream.local import Stack, running
 from stream.local.pins import KAFKA_VERSION
 
 EVENTS = 1_000_000
-PEER_EVENTS = 150_000
-"""Events of the log that the peers read: chosen because their rates then come near `report.REFERENCE`.
-
-It is a lever. Rows of counts grow with the log, so a shorter one flatters the peers more and lowers every
-ratio (100,000 gave Bytewax about twice the rate of 200,000); the void check depends on it as well.
-"""
+SOURCE = "bench.events"
+"""The topic that the peers read; this project's worker reads the same log in a namespace of its own."""
 WARM_UP_EVENTS = 5_000
 """Enough for the worker to compile every kernel, which numba then keeps on disk for the measured turns."""
 SEED = 1
@@ -70,15 +66,9 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--events", type=_positive, default=EVENTS, help="events of the log (%(default)s)")
     parser.add_argument(
-        "--peer-events",
-        type=_positive,
-        default=PEER_EVENTS,
-        help="events that Faust, Quix and Bytewax read (%(default)s)",
-    )
-    parser.add_argument(
         "--partitions", type=_positive, default=8, help="partitions of the topic (%(default)s)"
     )
-    parser.add_argument("--turns", type=_positive, default=2, help="turns of each contender (%(default)s)")
+    parser.add_argument("--turns", type=_positive, default=1, help="turns of each contender (%(default)s)")
     parser.add_argument(
         "--only",
         action="append",
@@ -97,18 +87,12 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
     peers = [name for name in MODULES if name in names]
     # Whole seconds before now: an event's time may not lie ahead of its record's.
     log = generate(options.events, int(time.time()) * 1000, SEED)
-    few = min(options.peer_events, options.events)
-    sources = {
-        name: ("bench.events", options.events) if name == BARE else ("bench.head", few) for name in peers
-    }
-
     if peers:
         progress.print("[dim]checking the peers' lists")
         sample = encode(generate(VERIFIED_EVENTS, int(time.time()) * 1000, SEED, 100, 500))
         await verify(stack.bootstrap, list(sample), folder, peers)
-    for source, events in dict.fromkeys(sources.values()):
-        await create(stack.bootstrap, [source], options.partitions)
-        await write(stack.bootstrap, source, options.partitions, itertools.islice(encode(log), events))
+        await create(stack.bootstrap, [SOURCE], options.partitions)
+        await write(stack.bootstrap, SOURCE, options.partitions, encode(log))
 
     async def own_turn(namespace: str, events: int) -> stream_worker.WorkerTurn:
         return await stream_worker.take_turn(
@@ -128,9 +112,8 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
     for number in range(1, options.turns + 1):
         turns.append({})
         for name in peers:
-            source, events = sources[name]
             turn = await take_turn(
-                name, stack.bootstrap, source, options.partitions, events, folder, f"turn-{number}"
+                name, stack.bootstrap, SOURCE, options.partitions, options.events, folder, f"turn-{number}"
             )
             turns[-1][name] = turn
             progress.print(f"[dim]turn {number}: {name} {turn.events_per_s:,.0f} events/s")
@@ -140,7 +123,6 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
     return {
         **figures(turns, own),
         "events": options.events,
-        "peer_events": few,
         "partitions": options.partitions,
         "turns": options.turns,
         "turns_events_per_s": {

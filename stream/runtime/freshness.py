@@ -21,11 +21,11 @@ class Freshness:
         self._counts = np.zeros((SLICES, len(_EDGES_MS) + 1), np.int64)
         self._slice = 0
 
-    def add(self, ages_ms: Sequence[int] | NDArray[np.int64], now_ms: int) -> None:
-        """Count the ages of one batch. About 0.05 µs each."""
+    def add(self, ages_ms: Sequence[int] | NDArray[np.int64], now_ms: int, times: int = 1) -> None:
+        """Count the ages of one batch, each `times`. About 0.05 µs each."""
         self._turn(now_ms)
         places = np.searchsorted(_EDGES_MS, np.maximum(ages_ms, 0), side="left")
-        self._counts[self._slice % SLICES] += np.bincount(places, minlength=self._counts.shape[1])
+        self._counts[self._slice % SLICES] += times * np.bincount(places, minlength=self._counts.shape[1])
 
     def quantile_ms(self, q: float, now_ms: int) -> float | None:
         """Upper edge of the bucket that holds the quantile; None when nothing was counted."""

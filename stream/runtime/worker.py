@@ -8,7 +8,6 @@ import gc
 import logging
 import os
 import signal
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Coroutine
@@ -36,9 +35,6 @@ from stream.runtime.units import Units
 log = logging.getLogger(__name__)
 
 TICK_S = 0.1
-SWITCH_S = 0.0005
-"""How long the fetching thread may keep Python's lock from the engine. Kernels let go of it and want it
-back some twenty times a batch; at the default of 5 ms they wait for a third of the time."""
 STOP_GRACE_S = 5.0
 """How long a stopping worker tries to deliver what it has begun; what it cannot is read again later.
 Container engines kill 10 s after they ask."""
@@ -54,7 +50,6 @@ def run(settings: Settings, engine: Engine, make_learner: Callable[[], Learner])
     0 stopped as told, everything committed; 2 it cannot go on as things are (a `StreamError`, one sentence
     in the log); 1 something unforeseen (traceback in the log). After 1 or 2 nothing undelivered is committed.
     """
-    sys.setswitchinterval(SWITCH_S)
     logs.configure(settings.log_level, settings.log_format)
     with contextlib.ExitStack() as stack:
         base = settings.datadir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stream-")))

@@ -69,7 +69,7 @@ def kernel(function: F) -> F:
 def long_kernel(function: F) -> F:
     """A kernel that runs for a millisecond or more, and lets other threads have Python's lock meanwhile.
 
-    Getting the lock back may take as long as `stream.runtime.worker.SWITCH_S`: too much for a short one.
+    Getting the lock back may take as long as Python's switch interval, 5 ms: too much for a short one.
     """
     return _compiled(function, nogil=True)
 

@@ -117,7 +117,7 @@ def test_lists_that_were_not_published_void_the_run():
 def test_the_page_holds_every_contender_and_the_verdict():
     report = {
         **figures(turns(quix=0.5), [own()]),
-        **dict.fromkeys(("events", "peer_events", "shoppers", "items", "verified_events"), 1000),
+        **dict.fromkeys(("events", "shoppers", "items", "verified_events"), 1000),
         **dict.fromkeys(("partitions", "turns", "seed", "window", "top", "cpus"), 2),
         "load_average": {"start": 0.5, "end": 1.5},
         "versions": {"python": "3.11"},

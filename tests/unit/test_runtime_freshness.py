@@ -22,6 +22,14 @@ def test_quantiles_are_right_to_a_bucket():
         assert exact * 0.99 <= quantile(freshness, q, 1_000_000) <= exact * 2**0.25 * 1.01
 
 
+def test_one_age_may_stand_for_many():
+    freshness = Freshness()
+    freshness.add([10], 0, 99)
+    freshness.add([1000], 0)
+    assert quantile(freshness, 0.99, 0) < 20
+    assert quantile(freshness, 1.0, 0) > 900
+
+
 def test_a_minute_later_all_is_forgotten():
     freshness = Freshness()
     assert freshness.quantile_ms(0.5, 0) is None
