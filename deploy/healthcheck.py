@@ -8,13 +8,13 @@ import sys
 
 from redis import Redis, RedisError
 
-from stream.runtime.redis_sink import redis_key
+from stream.values import key_of
 
 
 def main() -> int:
     """The exit code; a worker that cannot reach Redis is unhealthy as well, since nothing of it is read."""
     worker = os.environ.get("STREAM_WORKER_ID") or socket.gethostname()
-    key = redis_key(os.environ.get("STREAM_PREFIX", "stream"), "worker", worker)
+    key = key_of(os.environ.get("STREAM_PREFIX", "stream"), "worker", worker)
     url = os.environ.get("STREAM_REDIS_URL", "redis://127.0.0.1:6379/0")
     try:
         with Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) as redis:

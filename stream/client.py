@@ -18,16 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import msgspec
 import redis
 
 from stream.errors import BrokerError, LayoutError
+from stream.values import Price, Ranked, key_of
 
-KEY_VERSION = "v1"
-"""Version of the values' schema, part of every key."""
+__all__ = ["Client", "Price", "Recommendations", "Recommended", "decode_list", "key_of"]
 
 TIMEOUT_S = 2.0
 """A page had better show something else than wait longer for its recommendations."""
@@ -64,52 +64,6 @@ class Recommendations(msgspec.Struct, frozen=True):
         return len(self.items)
 
 
-class Price(msgspec.Struct, frozen=True):
-    """One item's price as published, in the currency's main unit.
-
-    `price` is in force; `proposed` differs from it in mode shadow only. `reason` is the rule that decided,
-    `since_ms` (epoch milliseconds) the event time of the last move, 0 if it never moved. `expected_gain` is
-    the relative gain in profit a view, `confidence` the probability that there is one.
-    """
-
-    version: str
-    generated_at: int
-    price: float
-    proposed: float
-    mode: str
-    reason: str
-    since_ms: int
-    list_price: float | None = None
-    currency: str | None = None
-    elasticity: float = 0.0
-    elasticity_sd: float = 0.0
-    expected_gain: float = 0.0
-    confidence: float = 0.0
-
-
-class _Columns(msgspec.Struct):
-    """A list on the wire: parallel arrays take half the bytes of objects."""
-
-    version: str
-    generated_at: int
-    model: str
-    items: list[str]
-    scores: list[float]
-    reasons: list[str]
-
-
-Value = TypeVar("Value", _Columns, Price)
-
-
-def key_of(prefix: str, kind: str, entity: str) -> str:
-    """The Redis key of one value. The braces keep an entity's keys in one slot of a cluster.
-
-    >>> key_of("stream", "recs", "shopper-17")
-    'stream:v1:recs:{shopper-17}'
-    """
-    return f"{prefix}:{KEY_VERSION}:{kind}:{{{entity}}}"
-
-
 def decode_list(value: bytes, limit: int | None = None) -> Recommendations:
     """A published list as objects; raises `msgspec.MsgspecError` or ValueError for anything else.
 
@@ -120,7 +74,7 @@ def decode_list(value: bytes, limit: int | None = None) -> Recommendations:
     >>> [item.id for item in decode_list(wire, limit=1)]
     ['lamp']
     """
-    found = msgspec.json.decode(value, type=_Columns)
+    found = msgspec.json.decode(value, type=Ranked)
     rows = zip(found.items, found.scores, found.reasons, strict=True)
     items = tuple(Recommended(*row) for row in rows)
     return Recommendations(items[:limit], found.version, found.generated_at, found.model)

@@ -235,9 +235,14 @@ class Engine:
         """Items of other workers whose `similar` and `together` values ranking would like to have."""
         return self.foreign.wanted(limit)
 
-    def adopt(self, item_id: bytes, similar: bytes | None, together: bytes | None) -> None:
-        """Those values of one item, as read from Redis; None where there is none."""
-        self.foreign.adopt(item_id, similar, together)
+    def adopt(self, item_id: bytes, similar: bytes | None, together: bytes | None) -> str | None:
+        """Those values of one item, as read from Redis (None where there is none); why they were refused,
+        or None."""
+        try:
+            self.foreign.adopt(item_id, similar, together)
+        except (msgspec.MsgspecError, ValueError) as error:
+            return f"the neighbours of {item_id!r} in Redis are unusable: {error}"
+        return None
 
     # -- helpers ---------------------------------------------------------------------------------
 

@@ -10,10 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from stream.cli import options
-from stream.cli.output import answer_json, facts, progress
+from stream.cli.output import answer_json, facts, note, progress
 from stream.cli.settings import Bootstrap, ConfigFile, Namespace, load
 
 EXAMPLE = "Example: stream produce shop.csv --format mapping --mapping shop.toml --rate 500"
+
+EXIT_NOTHING = 1
+"""Every row of the file was refused."""
 
 BATCHES_PER_S = 20
 """With --rate: how smoothly the events flow."""
@@ -35,7 +38,8 @@ def produce(
     """Write a file of events to Kafka.
 
     Events go to `events`, item facts to `items`, bad rows to `dead-letters`. Missing topics are created.
-    Event ids are the same every time, so producing a file twice counts once.
+    Event ids are the same every time, so producing a file twice counts once. Exits with 1 if not one row
+    could be used.
     """
     from stream.events.readers import read, size_bytes
 
@@ -51,6 +55,9 @@ def produce(
         answer_json(answer)
     else:
         facts({name: value for name, value in answer.items() if name != "refused" or value})
+    if sent["dead_letters"] and not sent["events"] and not sent["items"]:
+        note(f"Not one row of {file} could be used: is --format {format} what it holds?")
+        raise typer.Exit(EXIT_NOTHING)
 
 
 async def _send(settings: Any, results: Any, source: str, rate: float | None) -> dict[str, Any]:

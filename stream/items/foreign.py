@@ -12,14 +12,10 @@ import numpy as np
 
 from stream.items.due import pop
 from stream.items.table import ItemTable
+from stream.values import Ranked
 
 
-class _Published(msgspec.Struct):
-    items: list[str]
-    scores: list[float]
-
-
-_decode = msgspec.json.Decoder(_Published).decode
+_decode = msgspec.json.Decoder(Ranked).decode
 
 
 class Foreign:
@@ -37,16 +33,22 @@ class Foreign:
         return self._table.interner.blob(numbers).split(b"\0") if len(numbers) else []
 
     def adopt(self, item_id: bytes, similar: bytes | None, together: bytes | None) -> None:
-        """Take over what was read of one item (None: nothing is published). About 10 µs."""
+        """Take over what was read of one item (None: nothing is published). About 10 µs.
+
+        Raises `msgspec.MsgspecError` or ValueError, and takes nothing, if either is not a list of ours.
+        """
+        read = [None if value is None else _decode(value) for value in (similar, together)]
+        for published in read:
+            if published is not None and len(published.items) != len(published.scores):
+                raise ValueError("there are not as many scores as items")
         number = int(self._table.numbers(item_id, 1)[0])
         row = self._table.rows[number]
         if row["owned"]:
             return
         row["foreign"] = True
-        for neighbours, value in ((row["viewed"], similar), (row["bought"], together)):
-            if value is None:
+        for neighbours, published in zip((row["viewed"], row["bought"]), read, strict=True):
+            if published is None:
                 continue
-            published = _decode(value)
             count = min(len(published.items), len(neighbours["item"]))
             ids = "\0".join(published.items[:count]).encode()
             neighbours["item"][:] = 0

@@ -18,21 +18,13 @@ from stream.recommend.candidates import REASONS
 from stream.recommend.encode import Writer, new_lists
 from stream.recommend.popular import CATEGORY_LEADERS, LEADERS, Partial, Popular
 from stream.recommend.rank import LENGTH
+from stream.values import Ranked
 
 PARTIAL_EVERY_MS = 1_000
 """How often a partition tells its leaders: popularity need not be fresher than a second."""
 
 AT_ONCE = 1_024
 """Item lists made by one call: bounds the working memory."""
-
-
-class _TrendingValue(msgspec.Struct):
-    version: str
-    generated_at: int
-    model: str
-    items: list[str]
-    scores: list[float]
-    reasons: list[str]
 
 
 class Publisher:
@@ -141,7 +133,7 @@ class Publisher:
             ids.append(name)
             values.append(
                 msgspec.json.encode(
-                    _TrendingValue(
+                    Ranked(
                         version=version(owner.lineage_ms, max(owner.position, 0)).decode(),
                         generated_at=now_ms,
                         model="trending",

@@ -17,6 +17,7 @@ from stream.pricing.policy import Proposals, estimate, propose
 from stream.pricing.pooling import Partial, merge, partial, prior_from
 from stream.pricing.rules import Rule
 from stream.state.arena import reserve
+from stream.values import Price
 
 if TYPE_CHECKING:
     from stream.items.catalogue import Catalogue
@@ -32,28 +33,6 @@ POOLED = 500
 POOL_EVERY_MS, POOL_ITEM_MS = 1_000, 10
 """A partition pools every second, and later by 10 ms an item, which costs 15 µs: with eight partitions
 about 1 % of the time."""
-
-
-class PriceValue(msgspec.Struct, omit_defaults=True):
-    """One item's price as published, in the currency's main unit.
-
-    `price` is in force; `proposed` differs from it in mode shadow only. `since_ms` is the event time
-    of the last move. `reason` names the rule that decided (`stream.pricing.rules`).
-    """
-
-    version: str
-    generated_at: int
-    price: float
-    proposed: float
-    mode: str
-    reason: str
-    since_ms: int
-    list_price: float | None = None
-    currency: str | None = None
-    elasticity: float = 0.0
-    elasticity_sd: float = 0.0
-    expected_gain: float = 0.0
-    confidence: float = 0.0
 
 
 class _DemandPartial(msgspec.Struct):
@@ -78,7 +57,7 @@ class PriceDesk:
 
     def restore(self, item_id: bytes, value: bytes) -> None:
         """A price that was published before, by whoever had the item then: it is in force until moved."""
-        published = msgspec.json.decode(value, type=PriceValue)
+        published = msgspec.json.decode(value, type=Price)
         number = int(self._table.numbers(item_id, 1)[0])
         if published.since_ms > self._live_since_ms[number]:
             self._live_minor[number] = round(published.price * 100)
@@ -161,7 +140,7 @@ class PriceDesk:
     ) -> bytes:
         entry = self._catalogue.facts.get(item_id)
         return msgspec.json.encode(
-            PriceValue(
+            Price(
                 version=_version(unit),
                 generated_at=now_ms,
                 price=int(made.in_force_minor[k]) / 100,

@@ -41,4 +41,6 @@ class Neighbours:
 
     def _adopt(self, ids: list[bytes], similar: list[bytes | None], together: list[bytes | None]) -> None:
         for item_id, viewed, bought in zip(ids, similar, together, strict=True):
-            self._engine.adopt(item_id, viewed, bought)
+            refused = self._engine.adopt(item_id, viewed, bought)
+            if refused is not None:
+                log.warning("%s", refused)

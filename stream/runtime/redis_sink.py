@@ -15,11 +15,9 @@ from stream.runtime.connection import backoff
 from stream.runtime.redis_cluster import Route, find_route
 from stream.runtime.redis_connection import Address, RedisConnection
 from stream.runtime.resp import Reply, ReplyError, pack_bytes
+from stream.values import key_of
 
 log = logging.getLogger(__name__)
-
-KEY_VERSION = "v1"
-"""Version of the values' schema, part of every key."""
 
 _GUARDED = len(VERSION_PREFIX) + VERSION_CHARS
 SCRIPT = f"""
@@ -61,11 +59,6 @@ class RedisCounts:
     refused: int = 0
     """Values that were older than what Redis held."""
     retries: int = 0
-
-
-def redis_key(prefix: str, kind: str, entity: str) -> str:
-    """The key of one entity's value; the braces keep all of an entity's keys in one cluster slot."""
-    return f"{prefix}:{KEY_VERSION}:{kind}:{{{entity}}}"
 
 
 class RedisSink:
@@ -124,7 +117,7 @@ class RedisSink:
 
     def _around(self, kind: str) -> list[bytes]:
         """What stands before and after the entity in the keys of a kind."""
-        return redis_key(self._prefix, kind, "\0").encode().split(b"\0")
+        return key_of(self._prefix, kind, "\0").encode().split(b"\0")
 
     def _entries(self, values: Values) -> list[tuple[bytes, bytes]]:
         before, after = self._around(values.kind)

@@ -13,7 +13,7 @@ from stream.runtime.engine_thread import EngineThread
 from stream.runtime.freshness import Freshness
 from stream.runtime.lane import Lane
 from stream.runtime.outbox import Outbox
-from stream.runtime.redis_sink import redis_key
+from stream.values import key_of
 from stream.runtime.settings import Settings
 from stream.runtime.stages import Engine
 from stream.runtime.units import Units
@@ -84,7 +84,7 @@ class Status:
 
     async def run(self) -> None:
         """Write the status every second, for ever; skips while Redis is away."""
-        key = redis_key(self._settings.prefix, "worker", self._settings.worker_id)
+        key = key_of(self._settings.prefix, "worker", self._settings.worker_id)
         while True:
             try:
                 await self._outbox.redis.put(key, json.dumps(await self.collect()).encode(), TTL_S)

@@ -46,7 +46,7 @@ class FakeEngine:
     def wanted(self, limit: int) -> list[bytes]:
         return []
 
-    def adopt(self, item_id: bytes, similar: bytes | None, together: bytes | None) -> None:
+    def adopt(self, item_id: bytes, similar: bytes | None, together: bytes | None) -> str | None:
         raise AssertionError("nothing was wanted")
 
     def close_shoppers(self, partition: int) -> None:

@@ -17,7 +17,7 @@ import redis
 
 from stream.local import Stack
 from stream.runtime.kafka_sink import KafkaSink, Outgoing
-from stream.runtime.redis_sink import redis_key
+from stream.values import key_of
 from stream.runtime.settings import Settings
 from stream.shoppers.session import CROWD_EVENTS_PER_HOUR
 from tests.integration.kit import WorkerProcess, environment, read_all, settings_for, wait_until
@@ -50,7 +50,7 @@ class RealWorker(WorkerProcess):
 
     def value(self, kind: str, name: str) -> dict[str, Any] | None:
         """A published value, or None."""
-        found = self._reads.get(redis_key(self.settings.prefix, kind, name))
+        found = self._reads.get(key_of(self.settings.prefix, kind, name))
         assert found is None or isinstance(found, bytes)
         return json.loads(found) if found else None
 

@@ -165,6 +165,17 @@ async def test_producing_at_a_rate_writes_the_same(cli: Cli, settings: Settings,
     assert len(await read_all(settings, "events")) == 5
 
 
+async def test_a_file_of_another_format_is_refused_row_by_row_and_said_so(
+    cli: Cli, settings: Settings, tmp_path: Path
+):
+    path = tmp_path / "odd.jsonl"
+    path.write_text("a,b,c\n1,2,3\n")
+    code, told, err = cli("produce", str(path), "--format", "jsonl")
+    assert (code, told["events"], told["dead_letters"]) == (1, 0, 2)
+    assert "Not one row of" in err
+    assert len(await read_all(settings, "dead-letters")) == 2, "nothing is lost"
+
+
 def test_from_events_to_what_a_web_app_reads(
     cli: Cli, settings: Settings, worker: subprocess.Popen[bytes], tmp_path: Path
 ):

@@ -25,7 +25,7 @@ from stream.local import Stack
 from stream.pipeline import Pipeline
 from stream.pricing import Mode, PricingConfig
 from stream.runtime import topics
-from stream.runtime.redis_sink import redis_key
+from stream.values import key_of
 from stream.runtime.settings import Settings
 from stream.simulate import Shop, ShopConfig
 from stream.state.hashing import murmur2
@@ -103,7 +103,7 @@ class Fleet:
         assert all(shared), "a worker has no partition"
 
     def statuses(self) -> list[dict]:
-        keys = [redis_key(self.settings.prefix, "worker", f"w{k}") for k in range(len(self.processes))]
+        keys = [key_of(self.settings.prefix, "worker", f"w{k}") for k in range(len(self.processes))]
         return [json.loads(value) for value in self.reads.mget(keys) if value]
 
     def ready(self) -> list[dict]:
@@ -215,7 +215,7 @@ def as_list(value: bytes) -> dict[str, float]:
 def assert_same_lists(mine: dict[bytes, bytes], reads: redis.Redis, prefix: str, kind: str) -> None:
     assert mine
     for name, value in mine.items():
-        theirs = reads.get(redis_key(prefix, kind, name.decode()))
+        theirs = reads.get(key_of(prefix, kind, name.decode()))
         assert isinstance(theirs, bytes), name
         assert as_list(theirs) == pytest.approx(as_list(value), abs=2e-5), name
 
@@ -252,7 +252,7 @@ async def test_a_killed_worker_replaced_by_two_changes_no_count(fleet: Fleet) ->
     fleet.processes[0].send_signal(signal.SIGKILL)
     fleet.processes[0].wait()
     fleet.processes = []
-    fleet.reads.delete(redis_key(fleet.settings.prefix, "worker", "w0"))
+    fleet.reads.delete(key_of(fleet.settings.prefix, "worker", "w0"))
     fleet.start(2)
     await produce(fleet.settings, "events", rows(events[half:]))
     wait_until(

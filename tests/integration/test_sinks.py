@@ -20,7 +20,8 @@ from stream.events.records import LogRecord, Refused
 from stream.runtime.kafka_sink import KafkaSink, Outgoing
 from stream.runtime.outbox import Outbox
 from stream.runtime.redis_cluster import Cluster, key_slot
-from stream.runtime.redis_sink import RedisSink, redis_key
+from stream.runtime.redis_sink import RedisSink
+from stream.values import key_of
 from stream.runtime.topics import prepare
 from tests.integration.kit import read_all, redis_call, settings_for
 
@@ -58,7 +59,7 @@ async def kafka(settings):
 
 
 async def get(settings, entity: str, kind: str = "recs"):
-    return await redis_call(settings, "GET", redis_key(settings.prefix, kind, entity))
+    return await redis_call(settings, "GET", key_of(settings.prefix, kind, entity))
 
 
 # Redis
@@ -68,7 +69,7 @@ async def test_values_are_written_with_a_ttl_that_jitters(settings, redis):
     await redis.write([values({f"s{k}": value(1, k) for k in range(1000)})])
     assert await get(settings, "s999") == value(1, 999)
     ttls = {
-        await redis_call(settings, "TTL", redis_key(settings.prefix, "recs", f"s{k}"))
+        await redis_call(settings, "TTL", key_of(settings.prefix, "recs", f"s{k}"))
         for k in range(0, 1000, 64)
     }
     assert all(TTL_S * 0.89 <= ttl <= TTL_S for ttl in ttls)
@@ -91,13 +92,13 @@ async def test_an_older_version_never_overwrites_a_newer_one(settings, redis):
 
 
 async def test_a_foreign_value_under_our_key_is_replaced(settings, redis):
-    await redis_call(settings, "SET", redis_key(settings.prefix, "recs", "a"), "zzz")
+    await redis_call(settings, "SET", key_of(settings.prefix, "recs", "a"), "zzz")
     await redis.write([values({"a": value(1, 1)})])
     assert await get(settings, "a") == value(1, 1)
 
 
 async def test_a_key_of_another_type_is_told_of_in_one_sentence(settings, redis):
-    await redis_call(settings, "LPUSH", redis_key(settings.prefix, "recs", "a"), "x")
+    await redis_call(settings, "LPUSH", key_of(settings.prefix, "recs", "a"), "x")
     with pytest.raises(BrokerError, match=r"refuses to write .*WRONGTYPE"):
         await redis.write([values({"a": value(1, 1)})])
 
@@ -198,7 +199,7 @@ async def test_cluster_mode_writes_each_slot_by_itself(private_redis, tmp_path):
     assert (sink.counts.written, sink.counts.refused) == (600, 1)
     assert await get(bare, "s7") == value(1, 7)
     assert key_slot(b"s7") == await redis_call(
-        bare, "CLUSTER", "KEYSLOT", redis_key(bare.prefix, "recs", "s7")
+        bare, "CLUSTER", "KEYSLOT", key_of(bare.prefix, "recs", "s7")
     )
     await sink.stop()
 

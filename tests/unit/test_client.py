@@ -10,13 +10,12 @@ import redis
 from typer.testing import CliRunner
 
 import stream.client
+import stream.values
 from stream.cli.app import app
-from stream.client import Client, Recommended, decode_list, key_of
+from stream.client import Client, Recommended, decode_list
 from stream.errors import BrokerError, LayoutError
-from stream.pricing.desk import PriceValue
 from stream.recommend.candidates import REASONS
 from stream.recommend.encode import Writer, new_lists
-from stream.runtime.redis_sink import redis_key
 from stream.state.interner import Interner
 
 LIST = {
@@ -75,14 +74,10 @@ def held(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     return values
 
 
-def test_examples():
-    assert doctest.testmod(stream.client).failed == 0
-    assert doctest.testmod(stream.client).attempted > 0
-
-
-def test_keys_are_those_that_the_sink_writes():
-    for entity in ("s1", "{odd}", "*", "\u00e9"):
-        assert key_of("p", "recs", entity) == redis_key("p", "recs", entity)
+@pytest.mark.parametrize("module", [stream.client, stream.values])
+def test_examples(module):
+    assert doctest.testmod(module).failed == 0
+    assert doctest.testmod(module).attempted > 0
 
 
 def test_lists_become_objects(held: dict[str, bytes]):
@@ -180,10 +175,6 @@ def test_what_the_engine_encodes_can_be_read():
     assert [(item.id, item.score) for item in found] == [("lamp", 0.75), (odd, 0.5)]
     assert (found.version, found.generated_at, found.model) == (LIST["version"], 99, "share")
     assert [item.reason for item in found] == [REASONS[1], REASONS[0]]
-
-
-def test_prices_have_the_fields_that_the_engine_publishes():
-    assert set(stream.client.Price.__struct_fields__) == set(PriceValue.__struct_fields__)
 
 
 def run(*args: str) -> tuple[int, str, str]:

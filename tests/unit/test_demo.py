@@ -19,7 +19,7 @@ from stream.errors import InputError, SettingsError, StackError
 from stream.events.types import Event
 from stream.local import Stack
 from stream.runtime.kafka_sink import Outgoing
-from stream.runtime.redis_sink import redis_key
+from stream.values import key_of
 from stream.runtime.settings import Settings
 
 NOW_MS = 1_760_000_000_000
@@ -61,7 +61,7 @@ class FakeRedis:
         self.values: dict[str, bytes] = {}
 
     def put(self, kind: str, name: str, value: Mapping[str, Any]) -> None:
-        self.values[redis_key("stream", kind, name)] = json.dumps(value).encode()
+        self.values[key_of("stream", kind, name)] = json.dumps(value).encode()
 
     def get(self, key: str) -> bytes | None:
         return self.values.get(key)

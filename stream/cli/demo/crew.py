@@ -21,7 +21,7 @@ from stream.errors import StackError
 from stream.local import Stack, running
 from stream.local.child import die_with_parent
 from stream.runtime.connection import kafka_arguments
-from stream.runtime.redis_sink import redis_key
+from stream.values import key_of
 from stream.runtime.settings import Settings
 
 READY_TIMEOUT_S = 180.0
@@ -43,7 +43,7 @@ class Crew:
     def status(self) -> dict[str, Any] | None:
         """What the worker said of itself at most a second ago; None before its first word."""
         self._check()
-        key = redis_key(self.settings.prefix, "worker", self.settings.worker_id)
+        key = key_of(self.settings.prefix, "worker", self.settings.worker_id)
         value = self.reads.get(key)
         return json.loads(value) if value else None
 
@@ -51,12 +51,12 @@ class Crew:
         """Published values of one kind, those that exist, by id."""
         if not ids:
             return {}
-        found = self.reads.mget([redis_key(self.settings.prefix, kind, each) for each in ids])
+        found = self.reads.mget([key_of(self.settings.prefix, kind, each) for each in ids])
         return {each: json.loads(value) for each, value in zip(ids, found, strict=True) if value}
 
     def count(self, kind: str) -> int:
         """How many values of a kind are in Redis."""
-        pattern = redis_key(self.settings.prefix, kind, "*")
+        pattern = key_of(self.settings.prefix, kind, "*")
         return sum(1 for _ in self.reads.scan_iter(match=pattern, count=1000))
 
     def _check(self) -> None:

@@ -1,0 +1,60 @@
+"""What is published, as it lies in Redis and in the output topics: one JSON object a key.
+
+Writers and readers share these; nothing here needs more than msgspec.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+KEY_VERSION = "v1"
+"""Version of the values' schema, part of every key."""
+
+
+def key_of(prefix: str, kind: str, entity: str) -> str:
+    """The Redis key of one value. The braces keep an entity's keys in one slot of a cluster.
+
+    >>> key_of("stream", "recs", "shopper-17")
+    'stream:v1:recs:{shopper-17}'
+    """
+    return f"{prefix}:{KEY_VERSION}:{kind}:{{{entity}}}"
+
+
+class Ranked(msgspec.Struct, frozen=True):
+    """A list, best first, in parallel arrays: half the bytes of objects.
+
+    `version` (lineage, dash, offset) grows with every publication for the same id; `generated_at` is in
+    epoch milliseconds, `model` names what ranked it. Kernels write most of them
+    (`stream.recommend.encode`).
+    """
+
+    version: str
+    generated_at: int
+    model: str
+    items: list[str]
+    scores: list[float]
+    reasons: list[str]
+
+
+class Price(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One item's price, in the currency's main unit.
+
+    `price` is in force; `proposed` differs from it in mode shadow only. `reason` is the rule that decided
+    (`stream.pricing.rules`), `since_ms` (epoch milliseconds) the event time of the last move, 0 if it never
+    moved. `expected_gain` is the relative gain in profit a view, `confidence` the probability that there
+    is one.
+    """
+
+    version: str
+    generated_at: int
+    price: float
+    proposed: float
+    mode: str
+    reason: str
+    since_ms: int
+    list_price: float | None = None
+    currency: str | None = None
+    elasticity: float = 0.0
+    elasticity_sd: float = 0.0
+    expected_gain: float = 0.0
+    confidence: float = 0.0

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.unit.core_helpers import Worker, event, items_of, log
+
+
+def similar(**changes: object) -> bytes:
+    value = {
+        "version": "0000000000001-0000000000000007",
+        "generated_at": 1,
+        "model": "share",
+        "items": ["desk", "lamp"],
+        "scores": [0.5, 0.25],
+        "reasons": ["viewed", "viewed"],
+    }
+    return json.dumps(value | changes).encode()
+
+
+@pytest.fixture
+def worker() -> Worker:
+    """One that counts no item itself, and has seen somebody look at a chair."""
+    worker = Worker()
+    worker.engine.close_items(0)
+    worker.feed(log([event("view", "u", "chair")]))
+    return worker
+
+
+def lists(worker: Worker, user: str) -> list[str]:
+    return items_of(worker.feed(log([event("view", user, "chair")], 100 + len(user))), user)
+
+
+def test_rows_of_other_workers_are_wanted_once_used_and_rank_like_own_ones(worker):
+    assert worker.engine.wanted(10) == [b"chair"]
+    assert worker.engine.wanted(10) == []
+    assert worker.engine.adopt(b"chair", similar(), similar(items=["rug"], scores=[0.9])) is None
+    assert lists(worker, "v") == ["rug", "desk", "lamp"]
+    assert worker.engine.wanted(10) == [b"chair"], "used again, wanted again"
+    assert worker.engine.adopt(b"chair", similar(items=["bed"], scores=[0.1]), None) is None
+    assert lists(worker, "vv") == ["rug", "bed"], "what is not published any more keeps its last state"
+
+
+@pytest.mark.parametrize(
+    "broken", [b"", b"[]", similar(items=[1, 2]), similar(scores=[0.5]), b'{"items":["x"]}', b"\xff"]
+)
+def test_what_is_no_list_of_ours_is_refused_and_changes_nothing(worker, broken):
+    assert worker.engine.adopt(b"chair", similar(), None) is None
+    for pair in ((broken, None), (similar(items=["x"], scores=[1.0]), broken)):
+        refused = worker.engine.adopt(b"chair", *pair)
+        assert refused is not None
+        assert "b'chair'" in refused
+    assert lists(worker, "v") == ["desk", "lamp"]
