@@ -14,7 +14,6 @@ from stream.items.due import pop
 from stream.items.table import ItemTable
 from stream.values import Ranked
 
-
 _decode = msgspec.json.Decoder(Ranked).decode
 
 

@@ -13,10 +13,10 @@ from stream.runtime.engine_thread import EngineThread
 from stream.runtime.freshness import Freshness
 from stream.runtime.lane import Lane
 from stream.runtime.outbox import Outbox
-from stream.values import key_of
 from stream.runtime.settings import Settings
 from stream.runtime.stages import Engine
 from stream.runtime.units import Units
+from stream.values import key_of
 
 log = logging.getLogger(__name__)
 

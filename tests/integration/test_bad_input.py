@@ -17,9 +17,9 @@ import redis
 
 from stream.local import Stack
 from stream.runtime.kafka_sink import KafkaSink, Outgoing
-from stream.values import key_of
 from stream.runtime.settings import Settings
 from stream.shoppers.session import CROWD_EVENTS_PER_HOUR
+from stream.values import key_of
 from tests.integration.kit import WorkerProcess, environment, read_all, settings_for, wait_until
 
 PARTITIONS = 2

@@ -25,10 +25,10 @@ from stream.local import Stack
 from stream.pipeline import Pipeline
 from stream.pricing import Mode, PricingConfig
 from stream.runtime import topics
-from stream.values import key_of
 from stream.runtime.settings import Settings
 from stream.simulate import Shop, ShopConfig
 from stream.state.hashing import murmur2
+from stream.values import key_of
 from tests.integration.kit import PATIENCE_S, environment, produce, settings_for, wait_until
 
 PARTITIONS = 4

@@ -21,8 +21,8 @@ from stream.runtime.kafka_sink import KafkaSink, Outgoing
 from stream.runtime.outbox import Outbox
 from stream.runtime.redis_cluster import Cluster, key_slot
 from stream.runtime.redis_sink import RedisSink
-from stream.values import key_of
 from stream.runtime.topics import prepare
+from stream.values import key_of
 from tests.integration.kit import read_all, redis_call, settings_for
 
 TTL_S = 1000
@@ -198,9 +198,7 @@ async def test_cluster_mode_writes_each_slot_by_itself(private_redis, tmp_path):
     await sink.write([values({"s7": value(0, 0)})])
     assert (sink.counts.written, sink.counts.refused) == (600, 1)
     assert await get(bare, "s7") == value(1, 7)
-    assert key_slot(b"s7") == await redis_call(
-        bare, "CLUSTER", "KEYSLOT", key_of(bare.prefix, "recs", "s7")
-    )
+    assert key_slot(b"s7") == await redis_call(bare, "CLUSTER", "KEYSLOT", key_of(bare.prefix, "recs", "s7"))
     await sink.stop()
 
 

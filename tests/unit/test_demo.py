@@ -19,8 +19,8 @@ from stream.errors import InputError, SettingsError, StackError
 from stream.events.types import Event
 from stream.local import Stack
 from stream.runtime.kafka_sink import Outgoing
-from stream.values import key_of
 from stream.runtime.settings import Settings
+from stream.values import key_of
 
 NOW_MS = 1_760_000_000_000
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from tests.unit.core_helpers import Worker, event, items_of, log
 
 

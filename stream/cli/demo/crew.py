@@ -21,8 +21,8 @@ from stream.errors import StackError
 from stream.local import Stack, running
 from stream.local.child import die_with_parent
 from stream.runtime.connection import kafka_arguments
-from stream.values import key_of
 from stream.runtime.settings import Settings
+from stream.values import key_of
 
 READY_TIMEOUT_S = 180.0
 """The first start compiles the kernels: about a minute on a slow machine."""
