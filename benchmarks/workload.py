@@ -19,9 +19,9 @@ SPAN_MS = 24 * 3_600_000
 """Length of the log: inside every default retention, so the broker deletes nothing while we read."""
 
 ITEM_EXPONENT = 0.6
-"""Zipf exponent of items. The Diginetica log, a real shop's of nearly a million events, has no single one: its
-top percent of items get 13 % of the events, as with 0.7, and two of its events are about the same item as
-often as with 0.5. More skew makes the peers slower, who look through an item's whole row for its best."""
+"""Zipf exponent of items. The Diginetica log, a real shop's of nearly a million events, has no single
+one: its top percent of items get 13 % of the events, as with 0.7, and two of its events are about the same
+item as often as with 0.5. More skew makes the peers slower, who look through all of an item's row."""
 SHOPPER_EXPONENT = 0.4
 """Zipf exponent of shoppers: of a million events the busiest makes about a thousand, most ten to twenty."""
 SESSION_EVENTS_MEAN = 6.0
