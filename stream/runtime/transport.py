@@ -10,7 +10,8 @@ Beyond speed, it closes what the original leaves open:
 - Offsets: acknowledgements come in order, one batch at a time (see `stream.runtime.lane`), so the committable
   offset is the highest acknowledged + 1 without gap bookkeeping. It survives until revocation has committed
   it (the original forgets acknowledgements at the beginning of every revocation).
-- An acknowledgement of an earlier generation commits nothing.
+- An acknowledgement of an earlier generation commits nothing; one that comes while a commit is on its way
+  is committed by the next (the original skips a commit then, also the last one before a revocation).
 - A fetch that straddles a rebalance is thrown away and its partition sought back to what is delivered next.
 - Records that retention has eaten before they were read raise `RetentionError`; they are never skipped.
 - Commits carry the unit's lineage as metadata, so that it lives and dies with the committed offset.
@@ -169,6 +170,16 @@ class Consumer(driver.Consumer):
         waiting = self._waiting_for_ack
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
+
+    async def maybe_wait_for_commit_to_finish(self) -> bool:
+        """Wait for a commit that is on its way, then commit as well (False).
+
+        The original leaves it at that, so that what is acknowledged meanwhile stays uncommitted; at a
+        revocation the partition's next owner would then work on it again.
+        """
+        while self._commit_fut is not None:
+            await super().maybe_wait_for_commit_to_finish()
+        return False
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         return (tp for tp in list(self._done) if topics is None or tp in topics or tp.topic in topics)

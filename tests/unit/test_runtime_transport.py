@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
 from collections import defaultdict
@@ -36,6 +37,12 @@ SEAM = {
     BaseConsumer._commit_offsets: ("offsets start_new_transaction", "1a6979904118"),
     BaseConsumer.on_partitions_revoked: ("revoked", "d04b7ae72c6f"),
     BaseConsumer.on_partitions_assigned: ("assigned generation_id", "29ce96596f05"),
+    BaseConsumer.commit: ("topics start_new_transaction", "a354437baaa0"),
+    BaseConsumer.maybe_wait_for_commit_to_finish: ("", "d687f63a0b5e"),
+    driver.AIOKafkaConsumerThread._fetch_records: (
+        "consumer active_partitions timeout max_records",
+        "39a2c6c79fc1",
+    ),
     BaseConsumer.wait_empty: ("", "e4662fe24f09"),
     driver.AIOKafkaConsumerThread._commit: ("offsets", "932852ce7a23"),
     driver.Consumer._to_message: ("tp record", "7c24f6511b2f"),
@@ -191,6 +198,29 @@ async def test_an_acknowledgement_of_an_earlier_generation_commits_nothing():
     assert message.acked
     assert not consumer._unacked_messages
     assert consumer._new_offset(TP0) is None
+
+
+async def test_what_is_acknowledged_during_a_commit_is_committed_by_those_that_waited_for_it():
+    consumer: Any = Scripted()
+    consumer.app.client_only, consumer.loop = False, asyncio.get_running_loop()
+    acknowledged, committed = [1], []
+    gate = asyncio.Event()
+
+    async def force_commit(topics, start_new_transaction):
+        upto = acknowledged[-1]
+        await gate.wait()
+        committed.append(upto)
+        return True
+
+    consumer.force_commit = force_commit
+    periodic = asyncio.create_task(consumer.commit())
+    await asyncio.sleep(0)
+    acknowledged.append(2)
+    others = [asyncio.create_task(consumer.commit()) for _ in range(3)]
+    await asyncio.sleep(0)
+    gate.set()
+    assert await asyncio.gather(periodic, *others) == [True] * 4
+    assert committed == [1, 2, 2, 2]
 
 
 async def test_a_forgotten_message_is_waited_for_no_more_and_commits_nothing():
