@@ -24,7 +24,7 @@ class Values(NamedTuple):
 
 
 class Message(NamedTuple):
-    """One message for a topic of our own (`item-updates`, `examples`, `aggregates`, `models`)."""
+    """One message for a topic of our own (`item-updates`, `aggregates`, `shopper-state`, ...)."""
 
     topic: str
     key: bytes | None
@@ -41,6 +41,9 @@ class Effects:
     refused: list[Refused] = field(default_factory=list)
     rekeyed: list[tuple[bytes, Record]] = field(default_factory=list)
     """Records whose key was missing or not the shopper: (right key, record), written again."""
+    saved: list[Message] = field(default_factory=list)
+    """Buckets of state, to be written only when all the rest is delivered: a restart goes on from them, and
+    nothing that they hold is sent again."""
 
 
 VERSION_PREFIX = b'{"version":"'

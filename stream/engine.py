@@ -20,7 +20,7 @@ fed its log again, and be what it was.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -44,6 +44,7 @@ from stream.recommend.candidates import new_scratch
 from stream.recommend.make import Ranker
 from stream.recommend.popular import Popular
 from stream.recommend.rank import new_ranking, no_scorer
+from stream.saving import Saving
 from stream.shoppers.advance import ACCEPTED, CROWDED, DUPLICATES, EMPTY, SESSIONS
 from stream.shoppers.unit import ShopperUnit
 
@@ -64,11 +65,15 @@ SWEEP_FROM = 0.8
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """Sizes and rules of one engine. `max_shoppers` is per partition, `max_items` of all partitions."""
+    """Sizes and rules of one engine. `max_shoppers` is per partition, `max_items` of all partitions.
+
+    `rows_saved_per_event` is the pace at which state is saved (`stream.state.rotation`); 0 saves none.
+    """
 
     item_partitions: int = 1
     max_shoppers: int = 1 << 20
     max_items: int = 1 << 18
+    rows_saved_per_event: float = 0.0
     bounds: TimeBounds = field(default_factory=TimeBounds)
     pricing: PricingConfig = field(default_factory=PricingConfig)
 
@@ -87,6 +92,7 @@ class Engine:
         self.prices = PriceDesk(self.table, self.catalogue, config.pricing)
         self.shopper_units: dict[int, ShopperUnit] = {}
         self.item_units: dict[int, ItemUnit] = {}
+        self.saving = Saving(config.rows_saved_per_event)
         self.model: Snapshot | None = None
         self._ranker = Ranker(
             items=self.table.rows,
@@ -107,12 +113,14 @@ class Engine:
         self.close_shoppers(partition)
         unit = ShopperUnit(partition, lineage_ms, self.table, self.config.max_shoppers, self.config.bounds)
         self.shopper_units[partition] = unit
+        self.saving.open("shoppers", partition)
         return unit
 
     def open_items(self, partition: int, lineage_ms: int) -> ItemUnit:
         """A new, empty unit for one partition of `item-updates`."""
         self.close_items(partition)
         self.item_units[partition] = ItemUnit(partition, lineage_ms, self.table, self.config.max_items)
+        self.saving.open("items", partition)
         return self.item_units[partition]
 
     def close_shoppers(self, partition: int) -> None:
@@ -124,6 +132,14 @@ class Engine:
         unit = self.item_units.pop(partition, None)
         if unit is not None:
             unit.close()
+
+    def restore_shoppers(self, partition: int, saved: Iterable[bytes]) -> int:
+        """Put saved buckets into a new unit; the offset from which its log is to be replayed."""
+        return self.saving.restore_shoppers(self._unit(self.shopper_units, partition, "events"), saved)
+
+    def restore_items(self, partition: int, saved: Iterable[bytes]) -> int:
+        """Put saved buckets into a new unit; the offset from which its log is to be replayed."""
+        return self.saving.restore_items(self._unit(self.item_units, partition, "item-updates"), saved)
 
     # -- the two stages --------------------------------------------------------------------------
 
@@ -152,6 +168,7 @@ class Engine:
         self.metrics.sessions += int(gained[SESSIONS])
         self.metrics.empty_lists += int(gained[EMPTY])
         self.metrics.last_event_ts_ms = max(self.metrics.last_event_ts_ms, int(unit.state.clock_ms[0]))
+        effects.saved += self.saving.shoppers_due(unit, len(records))
         self.metrics.count(effects)
         return effects
 
@@ -159,13 +176,14 @@ class Engine:
         """One batch of `item-updates`: counts change now, what they mean is published by `tick`."""
         unit = self._unit(self.item_units, partition, "item-updates")
         self._make_room()
-        pairs, holes = unit.pairs, unit.holes
+        pairs, touches, holes = unit.pairs, unit.touches, unit.holes
         effects = unit.apply(records)
         if silent:
             return Effects()
         if not len(self.popular.numbers):
             # The first that is known of anything: at the next tick it would miss many shoppers.
             self._popularity(effects, now_ms)
+        effects.saved += self.saving.items_due(unit, unit.touches - touches)
         self.metrics.pairs += unit.pairs - pairs
         self.metrics.holes += unit.holes - holes
         self.metrics.count(effects)

@@ -38,10 +38,13 @@ class ItemUnit:
         self.holes = 0
         self.repeated = 0
         self.pairs = 0
+        self.touches = 0
         self.displaced = 0
-        self._table = table
+        self.table = table
         self._bucket_cap = max(_EVICT_SHARE, max_items // table.partitions // BUCKETS)
-        self._bucket_size = np.zeros(BUCKETS, np.int64)
+        self.bucket_size = np.zeros(BUCKETS, np.int64)
+        # By bucket, the last offset that was in it when it was loaded: a replay changes what lies above.
+        self._positions = np.full(BUCKETS, -1, np.int64)
 
     def apply(self, records: Sequence[Record]) -> Effects:
         """One batch of exchange messages in. What is to be published is queued in the table.
@@ -56,12 +59,12 @@ class ItemUnit:
             except ValueError as error:
                 effects.refused.append(Refused(record, "not-an-exchange-message", str(error)))
                 continue
-            self._apply(message)
+            self._apply(message, record.offset)
         if records:
             self.position = records[-1].offset
         return effects
 
-    def _apply(self, message: Exchange) -> None:
+    def _apply(self, message: Exchange, offset: int) -> None:
         known = self.watermark.get(message.source, -1)
         if message.since > known:
             self.holes += 1
@@ -70,7 +73,7 @@ class ItemUnit:
             self.repeated += 1
             return
         self.watermark[message.source] = message.upto
-        table = self._table
+        table = self.table
         touches, pairs = message.touches, message.pairs
         fresh = int(np.searchsorted(message.offset, known, side="right"))
         if fresh:
@@ -82,6 +85,10 @@ class ItemUnit:
         self.clock_ms = max(self.clock_ms, int(message.ts_ms.max()))
         table.advance(self.clock_ms)
         numbers = table.numbers(message.names, message.n_names)
+        if offset <= int(self._positions.max()):
+            behind = self._positions[table.rows["bucket"][numbers]] < offset
+            touches = Touches(*_where(touches, behind[touches.item]))
+            pairs = Pairs(*_where(pairs, behind[pairs.item]))
         item, pair_item = numbers[touches.item], numbers[pairs.item]
         self._own(np.concatenate([item, pair_item]))
         ts = message.ts_ms.astype(np.float64)
@@ -97,49 +104,58 @@ class ItemUnit:
             table.rows, table.lists_due, slow, pairs.event, pair_item, numbers[pairs.other], pairs.code
         )
         self.pairs += len(pair_item)
+        self.touches += len(item)
 
     def _own(self, numbers: NDArray[np.int32]) -> None:
         """Give every item that is new here a row, making room in its bucket first."""
-        rows = self._table.rows
+        rows = self.table.rows
         new = np.unique(numbers[~rows["owned"][numbers]])
         if not len(new):
             return
         buckets, counts = np.unique(rows["bucket"][new], return_counts=True)
         for bucket, count in zip(buckets.tolist(), counts.tolist(), strict=True):
-            if self._bucket_size[bucket] + count > self._bucket_cap:
+            if self.bucket_size[bucket] + count > self._bucket_cap:
                 self._evict(bucket, count, numbers)
-        self._table.drop(new)
+        self.table.drop(new)
         rows["owned"][new] = True
         rows["last_ts_ms"][new] = self.clock_ms
-        np.add.at(self._bucket_size, rows["bucket"][new], 1)
+        np.add.at(self.bucket_size, rows["bucket"][new], 1)
 
     def _evict(self, bucket: int, count: int, numbers: NDArray[np.int32]) -> None:
         """Make room for `count` rows, and for an eighth of the bucket: the least recent go, ties by the
         id's hash. Those that this message is about stay, or its counts would go to rows that are gone.
         """
-        rows = self._table.rows
+        rows = self.table.rows
         members = self.members()
         members = members[(rows["bucket"][members] == bucket) & ~np.isin(members, numbers)]
-        hashes = self._table.interner.names.entries["hash"][members]
+        hashes = self.table.interner.names.entries["hash"][members]
         order = np.lexsort((hashes, rows["last_ts_ms"][members]))
         gone = members[order[: max(count, self._bucket_cap // _EVICT_SHARE)]]
-        self._table.drop(gone)
-        self._bucket_size[bucket] -= len(gone)
+        self.table.drop(gone)
+        self.bucket_size[bucket] -= len(gone)
+
+    def taken(self, bucket: int, rows: int, position: int) -> None:
+        """A saved bucket of `rows` rows has been put into the table; `position` is the last offset in it."""
+        self.bucket_size[bucket] += rows
+        self._positions[bucket] = position
 
     def members(self) -> NDArray[np.int32]:
         """Numbers of all items that have a row in this unit."""
-        out = np.empty(self._table.interner.used, np.int32)
-        return out[: _members(self._table.rows, self.partition, out)]
+        out = np.empty(self.table.interner.used, np.int32)
+        return out[: _members(self.table.rows, self.partition, out)]
 
     def close(self) -> None:
         """Forget all rows: the partition has gone to another worker."""
-        self._table.drop(self.members())
+        self.table.drop(self.members())
+
+
+def _where(columns: Sequence[NDArray[Any]], keep: NDArray[np.bool_]) -> list[NDArray[Any]]:
+    return [column[keep] for column in columns]
 
 
 def _above(columns: Sequence[NDArray[Any]], fresh: int) -> list[NDArray[Any]]:
     """Rows whose event index is `fresh` or later: the others were applied before."""
-    keep = columns[0] >= fresh
-    return [column[keep] for column in columns]
+    return _where(columns, columns[0] >= fresh)
 
 
 @kernel

@@ -26,9 +26,11 @@ class Outbox:
         """
         values: list[Values] = []
         messages: list[Outgoing] = []
+        saved: list[Outgoing] = []
         for effects, topic, partition in many:
             values += effects.values
             messages += [Outgoing(m.topic, m.key, m.value, m.partition) for m in effects.messages]
+            saved += [Outgoing(m.topic, m.key, m.value, m.partition) for m in effects.saved]
             messages += dead_letters(effects.refused, topic, partition)
             messages += rekeyed(effects.rekeyed, partition)
         try:
@@ -37,3 +39,6 @@ class Outbox:
                 both.create_task(self.redis.write(values))
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
+        # Not before: what state holds is not sent again after a restart.
+        if saved:
+            await self.kafka.send((), saved)

@@ -77,6 +77,12 @@ class Settings(BaseSettings):
     )
 
     # What the engine may do
+    rows_saved_per_event: float = Field(
+        0.5,
+        ge=0.0,
+        le=100_000.0,
+        description="pace at which state is saved; more shortens a restart's replay",
+    )
     pricing: Literal["off", "shadow", "auto"] = Field(
         "shadow", description="no prices, proposals only, or published"
     )

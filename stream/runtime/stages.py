@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from stream.effects import Effects
 from stream.events.records import Record
-from stream.runtime.topics import EVENTS, EXAMPLES, ITEM_UPDATES
+from stream.runtime.topics import EVENTS, EXAMPLES, ITEM_STATE, ITEM_UPDATES, SHOPPER_STATE
 
 
 class Metrics(Protocol):
@@ -23,6 +23,8 @@ class Engine(Protocol):
     def metrics(self) -> Metrics: ...
     def open_shoppers(self, partition: int, lineage_ms: int) -> object: ...
     def open_items(self, partition: int, lineage_ms: int) -> object: ...
+    def restore_shoppers(self, partition: int, saved: Sequence[bytes]) -> int: ...
+    def restore_items(self, partition: int, saved: Sequence[bytes]) -> int: ...
     def close_shoppers(self, partition: int) -> None: ...
     def close_items(self, partition: int) -> None: ...
     def shoppers(
@@ -47,11 +49,17 @@ class Learner(Protocol):
 
 
 class Stage(NamedTuple):
-    """One stage. `open(partition, lineage_ms)`, `apply(partition, records, now_ms, silent)`."""
+    """One stage. `state` is the topic of its saved buckets, if it has any.
+
+    `open(partition, lineage_ms)`; `restore(partition, saved buckets)` gives the offset to replay from;
+    `apply(partition, records, now_ms, silent)`.
+    """
 
     name: str
     topic: str
+    state: str | None
     open: Callable[[int, int], object]
+    restore: Callable[[int, Sequence[bytes]], int]
     close: Callable[[int], None]
     apply: Callable[[int, Sequence[Record], int, bool], Effects]
 
@@ -70,7 +78,23 @@ def stages_of(engine: Engine, make_learner: Callable[[], Learner]) -> tuple[Stag
         return learners[partition].learn(records, now_ms)
 
     return (
-        Stage("items", ITEM_UPDATES, engine.open_items, engine.close_items, engine.items),
-        Stage("shoppers", EVENTS, engine.open_shoppers, engine.close_shoppers, engine.shoppers),
-        Stage("learner", EXAMPLES, open_learner, close_learner, learn),
+        Stage(
+            "items",
+            ITEM_UPDATES,
+            ITEM_STATE,
+            engine.open_items,
+            engine.restore_items,
+            engine.close_items,
+            engine.items,
+        ),
+        Stage(
+            "shoppers",
+            EVENTS,
+            SHOPPER_STATE,
+            engine.open_shoppers,
+            engine.restore_shoppers,
+            engine.close_shoppers,
+            engine.shoppers,
+        ),
+        Stage("learner", EXAMPLES, None, open_learner, lambda partition, saved: 0, close_learner, learn),
     )

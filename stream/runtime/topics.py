@@ -21,6 +21,8 @@ ITEM_UPDATES = "item-updates"
 EXAMPLES = "examples"
 MODELS = "models"
 AGGREGATES = "aggregates"
+SHOPPER_STATE = "shopper-state"
+ITEM_STATE = "item-state"
 DEAD_LETTERS = "dead-letters"
 
 OF_KIND = {
@@ -80,10 +82,14 @@ TOPICS = (
     Topic(EXAMPLES, 1, {**_LOG, "retention.ms": str(7 * _DAY_MS)}),
     Topic(MODELS, 1, _COMPACT),
     Topic(AGGREGATES, 1, {**_COMPACT, "max.message.bytes": str(EVENT_MAX_BYTES)}),
+    *(
+        Topic(name, None, {**_COMPACT, "max.message.bytes": str(EVENT_MAX_BYTES)})
+        for name in (SHOPPER_STATE, ITEM_STATE)
+    ),
     Topic(DEAD_LETTERS, None, {**_LOG, "max.message.bytes": str(DEAD_LETTER_MAX_BYTES)}),
 )
 
-_FIXED_PARTITIONS = frozenset((EVENTS, ITEM_UPDATES, EXAMPLES))
+_FIXED_PARTITIONS = frozenset((EVENTS, ITEM_UPDATES, EXAMPLES, SHOPPER_STATE, ITEM_STATE))
 """Their partitions are the units of state: another number would be another split of the state."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,9 @@ from stream.runtime.stages import Stage
 from stream.runtime.transport import Consumer, lost_sentence
 
 log = logging.getLogger(__name__)
+
+BUCKETS_AT_ONCE = 16
+"""Saved buckets read in one go: some megabytes."""
 
 
 @dataclass
@@ -91,11 +94,12 @@ class Units:
             if created and not await consumer.commit_now(created):
                 return False
             moved = [tp for tp in mine if not self._stands(tp, places[tp])]
-            reader.open({tp: beginnings[tp] for tp in moved if beginnings[tp] < places[tp].offset})
-            for tp in moved:
+            starts = await self._load(moved, beginnings, places)
+            reader.open({tp: start for tp, start in starts.items() if start < places[tp].offset})
+            for tp, start in starts.items():
                 if not current():
                     return False
-                await self._restore(tp, beginnings[tp], places[tp], reader, current)
+                await self._replay(tp, start, places[tp], reader, current)
         return current()
 
     def _stands(self, tp: TP, place: Committed) -> bool:
@@ -117,18 +121,39 @@ class Units:
             raise RetentionError(lost_sentence(tp, stand.offset, begin))
         return Committed(stand.offset, stand.lineage_ms or now_ms())
 
-    async def _restore(
-        self, tp: TP, begin: int, place: Committed, reader: LogReader, current: Callable[[], bool]
+    async def _load(
+        self, tps: list[TP], beginnings: Mapping[Any, int], places: Mapping[TP, Committed]
+    ) -> dict[TP, int]:
+        """Open units and load what was saved of them; the offset from which each is to be replayed."""
+        starts: dict[TP, int] = {}
+        async with LogReader(self._settings) as reader:
+            topics = {tp: self._stages[tp.topic].state for tp in tps}
+            states = {tp: (self._settings.topic(name), tp.partition) for tp, name in topics.items() if name}
+            ends = await reader.ends(states.values()) if states else {}
+            reader.open({place: 0 for place in states.values() if ends[place]})
+            for tp in tps:
+                saved: dict[bytes, bytes] = {}
+                if tp in states and ends[states[tp]]:
+                    async for records in reader.read(states[tp], ends[states[tp]], BUCKETS_AT_ONCE):
+                        saved.update((record.key, record.value) for record in records if record.value)
+                begin, place = beginnings[tp], places[tp]
+                start = await self._thread.call(self._open, tp, place.lineage_ms, list(saved.values()))
+                if 0 < start < begin:
+                    raise RetentionError(lost_sentence(tp, start, begin))
+                if start < begin < place.offset:
+                    log.warning(
+                        "State of %s-%d is partial: Kafka has no records of it before offset %d any more.",
+                        tp.topic,
+                        tp.partition,
+                        begin,
+                    )
+                starts[tp] = self._units[tp].next_offset = min(max(start, begin), place.offset)
+        return starts
+
+    async def _replay(
+        self, tp: TP, start: int, place: Committed, reader: LogReader, current: Callable[[], bool]
     ) -> None:
-        await self._thread.call(self._open, tp, place.lineage_ms, begin)
-        if 0 < begin < place.offset:
-            log.warning(
-                "State of %s-%d is partial: Kafka has no records of it before offset %d any more.",
-                tp.topic,
-                tp.partition,
-                begin,
-            )
-        if begin == place.offset:
+        if start == place.offset:
             return
         started_ms = now_ms()
         async for records in reader.read(tp, place.offset, self._settings.max_poll_records):
@@ -138,19 +163,21 @@ class Units:
         # Transaction markers may stand between the last record and here.
         self._units[tp].next_offset = place.offset
         log.info(
-            "Restored %s-%d by replay.",
+            "Restored %s-%d.",
             tp.topic,
             tp.partition,
-            extra={"records": place.offset - begin, "ms": now_ms() - started_ms},
+            extra={"replayed": place.offset - start, "ms": now_ms() - started_ms},
         )
 
     # In the engine's thread
 
-    def _open(self, tp: TP, lineage_ms: int, begin: int) -> None:
+    def _open(self, tp: TP, lineage_ms: int, saved: list[bytes]) -> int:
         self._close(tp)
         stage = self._stages[tp.topic]
         stage.open(tp.partition, lineage_ms)
-        self._units[tp] = Unit(stage, tp.partition, lineage_ms, begin)
+        start = stage.restore(tp.partition, saved)
+        self._units[tp] = Unit(stage, tp.partition, lineage_ms, start)
+        return start
 
     def _close(self, tp: TP) -> None:
         unit = self._units.pop(tp, None)

@@ -43,6 +43,8 @@ class Shoppers(NamedTuple):
     next_slot: NDArray[np.int64]
     clock_ms: NDArray[np.int64]
     counts: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    """By bucket, the last offset that was in it when it was loaded: a replay changes what lies above."""
 
 
 class Events(NamedTuple):
@@ -171,6 +173,8 @@ def advance(
         row = shoppers.rows[events.shopper[e]]
         if row.events == 0:
             row.bucket = shoppers.names.entries[events.shopper[e]].hash >> np.uint64(58)
+        if events.offset[e] <= shoppers.positions[row.bucket]:
+            continue
         # An event is the shopper's own: clients may count their events from 1. 0 stands for no event.
         own = mix64(shoppers.names.entries[events.shopper[e]].hash)
         events.event[e] = max(mix64(events.event[e] ^ own), np.uint64(1))

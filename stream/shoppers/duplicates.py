@@ -52,15 +52,19 @@ def first_time(seen: Seen, bucket: int, event: np.uint64) -> bool:
     old = 1 - young
     if seen.hashes[bucket, old, _slot(seen.hashes[bucket, old], event)] == event:
         return False
-    at = _slot(seen.hashes[bucket, young], event)
-    if seen.hashes[bucket, young, at] == event:
+    if seen.hashes[bucket, young, _slot(seen.hashes[bucket, young], event)] == event:
         return False
     if seen.counts[bucket, young] >= SLOTS // 2:
         seen.hashes[bucket, old, :] = 0
         seen.counts[bucket, old] = 0
         seen.young[bucket] = old
         young = old
-        at = _slot(seen.hashes[bucket, young], event)
-    seen.hashes[bucket, young, at] = event
-    seen.counts[bucket, young] += 1
+    remember(seen, bucket, young, event)
     return True
+
+
+@kernel
+def remember(seen: Seen, bucket: int, generation: int, event: np.uint64) -> None:
+    """Put `event` into one generation of a bucket, which has room for it and does not hold it."""
+    seen.hashes[bucket, generation, _slot(seen.hashes[bucket, generation], event)] = event
+    seen.counts[bucket, generation] += 1

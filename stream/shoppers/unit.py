@@ -11,6 +11,7 @@ from stream.effects import Effects, Message, Values
 from stream.events.decode import Batch, TimeBounds, decode
 from stream.events.records import Record
 from stream.events.types import Impression
+from stream.items.row import BUCKETS
 from stream.items.table import ItemTable
 from stream.learn.examples import pack_examples
 from stream.recommend.candidates import REASONS
@@ -25,7 +26,7 @@ from stream.shoppers.evict import MIN_SHOPPERS, new_room
 from stream.shoppers.pack import Packer
 from stream.shoppers.row import HISTORY, SHOPPER
 from stream.state.arena import reserve
-from stream.state.interner import Interner
+from stream.state.interner import Interner, require_room
 
 CHUNK = 1024
 """Events applied by one call of the kernel: bounds the working memory, changes no result."""
@@ -45,7 +46,7 @@ class ShopperUnit:
         self.position = -1
         self.sent_upto = [-1] * table.partitions
         self.bounds = bounds
-        self._table = table
+        self.table = table
         # Beyond the cap lie those who arrive in one chunk before others are evicted.
         capacity = max(max_shoppers, MIN_SHOPPERS) + CHUNK
         self.interner = Interner(capacity)
@@ -60,6 +61,7 @@ class ShopperUnit:
             next_slot=np.zeros(1, np.int64),
             clock_ms=np.zeros(1, np.int64),
             counts=np.zeros(5, np.int64),
+            positions=np.full(BUCKETS, -1, np.int64),
         )
         self._lists = new_lists(CHUNK, LENGTH)
         self._asked = np.zeros(CHUNK, np.int32)
@@ -71,6 +73,12 @@ class ShopperUnit:
 
     def __len__(self) -> int:
         return len(self.interner)
+
+    def admit(self, ids: bytes, count: int) -> NDArray[np.int32]:
+        """Numbers of `count` shoppers that a saved bucket brings; `StreamError` if they are too many."""
+        numbers = self.interner.intern(ids, count)
+        require_room(int(numbers.min(initial=0)), "shopper", "max_shoppers")
+        return numbers
 
     def apply(
         self,
@@ -110,7 +118,7 @@ class ShopperUnit:
     ) -> None:
         n = len(batch.offset)
         shopper = self.interner.intern(batch.users, n)
-        item = self._table.numbers(batch.items, n)
+        item = self.table.numbers(batch.items, n)
         events = Events(
             batch.offset, batch.ts_ms, batch.code, batch.event, batch.session, batch.order,
             batch.quantity, shopper, item,
@@ -168,7 +176,7 @@ class ShopperUnit:
         at = exposure - 1
         if self.state.ring["shopper"][at] == shopper and self.state.ring["offset"][at] == int(offset):
             ids = [shown.item_id.encode() for shown in impression.items or []]
-            numbers = [self._table.interner.find(name) for name in ids]
+            numbers = [self.table.interner.find(name) for name in ids]
             confirm(self.state.ring, at, np.array(numbers, np.int32))
 
     def _publish(
@@ -197,7 +205,7 @@ class ShopperUnit:
                     del self._owed[number]
         ids = self.interner.blob(shopper[asked]).split(b"\0")
         values = self._writer.write(
-            self._lists, len(asked), self._table.interner.names, self.lineage_ms, offset[asked], now_ms,
+            self._lists, len(asked), self.table.interner.names, self.lineage_ms, offset[asked], now_ms,
             model,
         )  # fmt: skip
         effects.values.append(Values("recs", ids, values))

@@ -43,6 +43,12 @@ class FakeEngine:
     def open_items(self, partition: int, lineage_ms: int) -> None:
         self.seen["items", partition], self.lineages["items", partition] = 0, lineage_ms
 
+    def restore_shoppers(self, partition: int, saved: Sequence[bytes]) -> int:
+        return 0
+
+    def restore_items(self, partition: int, saved: Sequence[bytes]) -> int:
+        return 0
+
     def wanted(self, limit: int) -> list[bytes]:
         return []
 

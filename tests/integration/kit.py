@@ -40,7 +40,10 @@ def settings_for(stack: Any, namespace: str, **changes: Any) -> Settings:
 
 def environment(settings: Settings, worker_id: str) -> dict[str, str]:
     names = ("bootstrap", "redis_url", "namespace", "group", "prefix", "partitions", "session_timeout_s")
-    ours = {f"STREAM_{name.upper()}": str(getattr(settings, name)) for name in (*names, "max_poll_records")}
+    ours = {
+        f"STREAM_{name.upper()}": str(getattr(settings, name))
+        for name in (*names, "max_poll_records", "rows_saved_per_event")
+    }
     return os.environ | ours | {"STREAM_WORKER_ID": worker_id, "STREAM_LOG_FORMAT": "json"}
 
 

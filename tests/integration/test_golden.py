@@ -29,7 +29,7 @@ from stream.runtime.settings import Settings
 from stream.simulate import Shop, ShopConfig
 from stream.state.hashing import murmur2
 from stream.values import key_of
-from tests.integration.kit import PATIENCE_S, environment, produce, settings_for, wait_until
+from tests.integration.kit import PATIENCE_S, environment, produce, read_all, settings_for, wait_until
 
 PARTITIONS = 4
 QUIET_S = 2.5
@@ -242,13 +242,20 @@ async def test_the_same_log_gives_the_same_counts_and_lists(fleet: Fleet, count:
     fleet.stop()
 
 
-async def test_a_killed_worker_replaced_by_two_changes_no_count(fleet: Fleet) -> None:
+@pytest.mark.parametrize("rows_saved_per_event", [0.0, 10_000.0])
+async def test_a_killed_worker_replaced_by_two_changes_no_count(
+    fleet: Fleet, rows_saved_per_event: float
+) -> None:
+    """Restored by replay of the whole log, or from saved buckets, written anew with every batch."""
     events = shop_log()
+    fleet.settings = fleet.settings.model_copy(update={"rows_saved_per_event": rows_saved_per_event})
     expected = InProcess(events)
     fleet.start(1)
     half = len(events) // 2
     await produce(fleet.settings, "events", rows(events[:half]))
     fleet.wait_quiet(half)
+    saved = {r.partition for r in await read_all(fleet.settings, "shopper-state")}
+    assert len(saved) == (PARTITIONS if rows_saved_per_event else 0)
     fleet.processes[0].send_signal(signal.SIGKILL)
     fleet.processes[0].wait()
     fleet.processes = []
@@ -264,4 +271,6 @@ async def test_a_killed_worker_replaced_by_two_changes_no_count(fleet: Fleet) ->
     )
     assert_same_counts(counts(expected.pipeline.engine), counts(await item_side(fleet.settings)))
     assert sum(status["engine"]["holes"] for status in fleet.statuses()) == 0
+    replayed = sum(status["engine"]["replayed"] for status in fleet.statuses())
+    assert (replayed < half / 4) == bool(rows_saved_per_event), replayed
     fleet.stop()

@@ -33,7 +33,7 @@ def consistent(worker: Worker) -> None:
     for unit in worker.engine.item_units.values():
         members = unit.members()
         counted = np.bincount(rows["bucket"][members], minlength=64)
-        assert counted.tolist() == unit._bucket_size.tolist()
+        assert counted.tolist() == unit.bucket_size.tolist()
         assert counted.max(initial=0) <= max(8, worker.engine.config.max_items // table.partitions // 64)
 
 

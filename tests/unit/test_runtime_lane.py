@@ -29,7 +29,15 @@ class Scene:
         self.is_open = True
         self.engine = asyncio.Event()
         self.engine.set()
-        stage = Stage("shoppers", "events", lambda p, ms: None, lambda p: None, lambda *batch: Effects())
+        stage = Stage(
+            "shoppers",
+            "events",
+            None,
+            lambda p, ms: None,
+            lambda p, saved: 0,
+            lambda p: None,
+            lambda *b: Effects(),
+        )
         units: Any = SimpleNamespace(apply=self.apply, close=self.close)
         outbox: Any = SimpleNamespace(deliver=self.deliver)
         self.freshness = Freshness()

@@ -28,6 +28,8 @@ class Scene:
         self.begin = {A: 0, B: 0}
         self.committed: dict[TP, Committed | None] = {A: None, B: None}
         self.commits = True
+        self.states: dict[str, list[tuple[bytes, bytes]]] = {}
+        self.saved_upto = 0
         self.current = True
         stages = [self._stage("items", "item-updates"), self._stage("shoppers", "events")]
         self.units = Units(Settings.load(max_poll_records=4), stages, EngineThread())
@@ -41,10 +43,17 @@ class Scene:
             self.story.append((name, [record.offset for record in records]))
             return Effects()
 
+        def restore(partition, saved):
+            if saved:
+                self.story.append((name, "restore", saved))
+            return self.saved_upto if saved else 0
+
         return Stage(
             name,
             topic,
+            f"{name}-state",
             lambda partition, lineage_ms: self.story.append((name, "open", lineage_ms)),
+            restore,
             lambda partition: self.story.append((name, "close")),
             apply,
         )
@@ -67,10 +76,16 @@ class Scene:
     async def beginnings(self, places):
         return {place: self.begin[place] for place in places}
 
+    async def ends(self, places):
+        return {(topic, p): len(self.states.get(topic, ())) for topic, p in places}
+
     def open(self, starts):
         self.starts = starts
 
     async def read(self, place, stop, most):
+        if place[0] in self.states:
+            yield [LogRecord(n, 0, *entry) for n, entry in enumerate(self.states[place[0]])]
+            return
         for first in range(self.starts[place], stop, most):
             yield [LogRecord(offset, 0, None, None) for offset in range(first, min(first + most, stop))]
 
@@ -95,8 +110,8 @@ async def test_a_unit_is_restored_by_silent_replay_up_to_the_committed_offset_it
     assert await scene.assign(A, B)
     assert scene.story == [
         ("items", "open", 7),
-        ("items", [0, 1]),
         ("shoppers", "open", 5),
+        ("items", [0, 1]),
         ("shoppers", [0, 1, 2, 3]),
         ("shoppers", [4, 5]),
     ]
@@ -143,6 +158,37 @@ async def test_read_records_that_are_gone_make_the_state_partial(scene, caplog):
     assert await scene.assign(A)
     assert scene.story[1:] == [("shoppers", [4, 5])]
     assert "events-0 is partial" in caplog.text
+
+
+async def test_saved_buckets_shorten_the_replay_and_the_last_of_each_counts(scene):
+    scene.committed[A] = Committed(6, 5)
+    scene.states["shoppers-state"] = [(b"0", b"old"), (b"1", b"one"), (b"0", b"new")]
+    scene.saved_upto = 4
+    assert await scene.assign(A)
+    assert scene.story == [
+        ("shoppers", "open", 5),
+        ("shoppers", "restore", [b"new", b"one"]),
+        ("shoppers", [4, 5]),
+    ]
+    assert scene.units.get(A).next_offset == 6
+
+
+async def test_saved_state_beyond_the_committed_offset_needs_no_replay(scene):
+    scene.committed[A] = Committed(6, 5)
+    scene.states["shoppers-state"] = [(b"0", b"new")]
+    scene.saved_upto = 9
+    assert await scene.assign(A)
+    assert scene.story[-1][1] == "restore"
+    assert scene.units.get(A).next_offset == 6, "what was not committed comes again; buckets leave it out"
+
+
+async def test_a_log_that_begins_after_the_saved_state_is_refused(scene):
+    scene.begin[A] = 5
+    scene.committed[A] = Committed(6, 5)
+    scene.states["shoppers-state"] = [(b"0", b"new")]
+    scene.saved_upto = 4
+    with pytest.raises(RetentionError, match="records 4 to 4 of events-0"):
+        await scene.assign(A)
 
 
 async def test_another_rebalance_ends_a_restore_and_leaves_no_half_restored_unit(scene):

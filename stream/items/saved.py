@@ -1,0 +1,79 @@
+"""Buckets of the item stage, to bytes and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stream.items.cooccurrence import rescale
+from stream.items.due import push
+from stream.items.row import ITEM
+from stream.state import bucket as saved
+from stream.state.bucket import Bucket
+
+if TYPE_CHECKING:
+    from stream.items.unit import ItemUnit
+
+STAGE = "items"
+
+_REFERENCES = ("items.viewed.item", "items.bought.item", "items.led_to.item")
+_HERE_ONLY = ("foreign", "wanted")
+"""Columns that say something of this worker, not of the item."""
+
+
+def save(unit: ItemUnit, number: int) -> bytes:
+    """Bucket `number` of the unit as it is now. About 1 ms for 100 items."""
+    table = unit.table
+    members = unit.members()
+    members = members[table.rows["bucket"][members] == number]
+    rows = table.rows[members]
+    for name in _HERE_ONLY:
+        rows[name] = False
+    columns, names, n_names = saved.pack({"items": rows}, _REFERENCES, table.interner.blob)
+    return saved.encode(
+        Bucket(
+            layout=saved.LAYOUT,
+            stage=STAGE,
+            partition=unit.partition,
+            bucket=number,
+            lineage_ms=unit.lineage_ms,
+            position=unit.position,
+            clock_ms=unit.clock_ms,
+            ends=unit.watermark,
+            rows={"items": len(rows)},
+            ids=table.interner.blob(members),
+            names=names,
+            n_names=n_names,
+            columns=columns,
+            landmarks_ms=[decay.landmark_ms for decay in (table.slow, table.fast, table.demand)],
+        )
+    )
+
+
+def load(unit: ItemUnit, bucket: Bucket) -> None:
+    """Put a saved bucket into a unit that has nothing in it yet.
+
+    What waited to be published waits again. Raises `ValueError` for a bucket that is damaged, `StreamError`
+    when there is no room for it.
+    """
+    table = unit.table
+    names = table.numbers(bucket.names, bucket.n_names)
+    rows = saved.unpack(bucket, {"items": ITEM}, _REFERENCES, names)["items"]
+    numbers = table.numbers(bucket.ids, len(rows))
+    unit.clock_ms = max(unit.clock_ms, bucket.clock_ms)
+    table.advance(bucket.clock_ms)
+    decays = (table.slow, table.fast, table.demand)
+    if len(rows):
+        factors = [
+            np.exp2(min(0.0, landmark_ms - decay.landmark_ms) / decay.half_life_ms)
+            for landmark_ms, decay in zip(bucket.landmarks_ms, decays, strict=True)
+        ]
+        rescale(rows, len(rows), *factors)
+    for name in ("home", "bucket"):
+        rows[name] = table.rows[name][numbers]
+    table.rows[numbers] = rows
+    for due, name in ((table.lists_due, "lists_due"), (table.price_due, "price_due")):
+        for item in numbers[rows[name]].tolist():
+            push(due, item)
+    unit.taken(bucket.bucket, len(rows), bucket.position)

@@ -1,0 +1,103 @@
+"""Buckets of the shopper stage, to bytes and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.shoppers.duplicates import Seen, remember
+from stream.shoppers.row import HISTORY, SHOPPER
+from stream.state import bucket as saved
+from stream.state.bucket import Bucket
+from stream.state.jit import kernel
+
+if TYPE_CHECKING:
+    from stream.shoppers.unit import ShopperUnit
+
+STAGE = "shoppers"
+
+_DTYPES = {"shoppers": SHOPPER, "histories": HISTORY}
+_REFERENCES = ("shoppers.recent", "shoppers.basket", "histories.bought", "histories.hidden")
+_SEEN = ("seen_old", "seen_young")
+
+
+def save(unit: ShopperUnit, number: int) -> bytes:
+    """Bucket `number` of the unit as it is now. About 2 ms for 2,000 shoppers.
+
+    Lists that wait for their label are left out: they are soft state.
+    """
+    state = unit.state
+    members = np.empty(unit.interner.used, np.int32)
+    members = members[: _members(state.rows, number, members)]
+    rows = state.rows[members]
+    has = np.flatnonzero(rows["history"])
+    histories = state.histories[rows["history"][has]]
+    rows["history"][has] = np.arange(1, len(has) + 1)
+    rows["exposure"] = 0
+    parts = {"shoppers": rows, "histories": histories}
+    columns, names, n_names = saved.pack(parts, _REFERENCES, unit.table.interner.blob)
+    young = int(state.seen.young[number])
+    for name, generation in zip(_SEEN, (1 - young, young), strict=True):
+        hashes = state.seen.hashes[number, generation]
+        columns[name] = hashes[hashes != 0].tobytes()
+    return saved.encode(
+        Bucket(
+            layout=saved.LAYOUT,
+            stage=STAGE,
+            partition=unit.partition,
+            bucket=number,
+            lineage_ms=unit.lineage_ms,
+            position=unit.position,
+            clock_ms=int(state.clock_ms[0]),
+            ends=dict(enumerate(unit.sent_upto)),
+            rows={part: len(held) for part, held in parts.items()},
+            ids=unit.interner.blob(members),
+            names=names,
+            n_names=n_names,
+            columns=columns,
+        )
+    )
+
+
+def load(unit: ShopperUnit, bucket: Bucket) -> None:
+    """Put a saved bucket into a unit that has nothing in it yet.
+
+    Raises `ValueError` for one that is damaged, `StreamError` when the unit has no room for it.
+    """
+    state = unit.state
+    numbers = unit.table.numbers(bucket.names, bucket.n_names)
+    parts = saved.unpack(bucket, _DTYPES, _REFERENCES, numbers)
+    rows, histories = parts["shoppers"], parts["histories"]
+    members = unit.admit(bucket.ids, len(rows))
+    first = int(state.next_history[0])
+    state.histories[first + 1 : first + 1 + len(histories)] = histories
+    state.next_history[0] += len(histories)
+    rows["history"][rows["history"] > 0] += first
+    state.rows[members] = rows
+    state.room.size[bucket.bucket] += len(rows)
+    for generation, name in enumerate(_SEEN):
+        hashes = np.frombuffer(bucket.columns.get(name, b""), np.uint64)
+        _recall(state.seen, bucket.bucket, generation, hashes)
+    state.seen.young[bucket.bucket] = 1
+    state.positions[bucket.bucket] = bucket.position
+    state.clock_ms[0] = max(int(state.clock_ms[0]), bucket.clock_ms)
+
+
+@kernel
+def _members(rows: NDArray[np.void], bucket: int, out: NDArray[np.int32]) -> int:
+    """Write the numbers of the bucket's rows, of the first ``len(out)``, into `out`; how many."""
+    n = 0
+    for i in range(len(out)):
+        if rows[i].events > 0 and rows[i].bucket == bucket:
+            out[n] = i
+            n += 1
+    return n
+
+
+@kernel
+def _recall(seen: Seen, bucket: int, generation: int, hashes: NDArray[np.uint64]) -> None:
+    """Put hashes back into one generation of a bucket's set."""
+    for event in hashes:
+        remember(seen, bucket, generation, event)
