@@ -175,10 +175,11 @@ class Consumer(driver.Consumer):
         """Wait for a commit that is on its way, then commit as well (False).
 
         The original leaves it at that, so that what is acknowledged meanwhile stays uncommitted; at a
-        revocation the partition's next owner would then work on it again.
+        revocation the partition's next owner would then work on it again. And it ends the commit of another
+        when its own caller is cancelled.
         """
-        while self._commit_fut is not None:
-            await super().maybe_wait_for_commit_to_finish()
+        while (commit := self._commit_fut) is not None and not commit.done():
+            await asyncio.wait((commit,))
         return False
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:

@@ -111,7 +111,7 @@ async def test_a_replay_longer_than_the_session_timeout_keeps_the_worker_in_its_
         restored = [
             line for line in two.lines if "Restored" in line["message"] and "events" in line["message"]
         ]
-        assert [line["records"] for line in restored] == [4000] * 4
+        assert [line["replayed"] for line in restored] == [4000] * 4
         assert sum(line["ms"] for line in restored) > settings.session_timeout_s * 1000
         await produce(settings, "events", [(b"k", b"event", 0)])
         await wait_applied(settings, "two", 1)

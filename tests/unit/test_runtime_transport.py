@@ -217,7 +217,11 @@ async def test_what_is_acknowledged_during_a_commit_is_committed_by_those_that_w
     await asyncio.sleep(0)
     acknowledged.append(2)
     others = [asyncio.create_task(consumer.commit()) for _ in range(3)]
+    cancelled = asyncio.create_task(consumer.commit())
     await asyncio.sleep(0)
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
     gate.set()
     assert await asyncio.gather(periodic, *others) == [True] * 4
     assert committed == [1, 2, 2, 2]
