@@ -94,7 +94,7 @@ class Units:
             if created and not await consumer.commit_now(created):
                 return False
             moved = [tp for tp in mine if not self._stands(tp, places[tp])]
-            starts = await self._load(moved, beginnings, places)
+            starts = await self._load(moved, beginnings, places, reader)
             reader.open({tp: start for tp, start in starts.items() if start < places[tp].offset})
             for tp, start in starts.items():
                 if not current():
@@ -122,33 +122,48 @@ class Units:
         return Committed(stand.offset, stand.lineage_ms or now_ms())
 
     async def _load(
-        self, tps: list[TP], beginnings: Mapping[Any, int], places: Mapping[TP, Committed]
+        self,
+        tps: list[TP],
+        beginnings: Mapping[Any, int],
+        places: Mapping[TP, Committed],
+        reader: LogReader,
     ) -> dict[TP, int]:
         """Open units and load what was saved of them; the offset from which each is to be replayed."""
+        saved = await self._saved(tps, reader)
         starts: dict[TP, int] = {}
-        async with LogReader(self._settings) as reader:
-            topics = {tp: self._stages[tp.topic].state for tp in tps}
-            states = {tp: (self._settings.topic(name), tp.partition) for tp, name in topics.items() if name}
-            ends = await reader.ends(states.values()) if states else {}
-            reader.open({place: 0 for place in states.values() if ends[place]})
-            for tp in tps:
-                saved: dict[bytes, bytes] = {}
-                if tp in states and ends[states[tp]]:
-                    async for records in reader.read(states[tp], ends[states[tp]], BUCKETS_AT_ONCE):
-                        saved.update((record.key, record.value) for record in records if record.value)
-                begin, place = beginnings[tp], places[tp]
-                start = await self._thread.call(self._open, tp, place.lineage_ms, list(saved.values()))
-                if 0 < start < begin:
-                    raise RetentionError(lost_sentence(tp, start, begin))
-                if start < begin < place.offset:
-                    log.warning(
-                        "State of %s-%d is partial: Kafka has no records of it before offset %d any more.",
-                        tp.topic,
-                        tp.partition,
-                        begin,
-                    )
-                starts[tp] = self._units[tp].next_offset = min(max(start, begin), place.offset)
+        for tp in tps:
+            begin, place = beginnings[tp], places[tp]
+            start = await self._thread.call(self._open, tp, place.lineage_ms, saved[tp])
+            if 0 < start < begin:
+                raise RetentionError(lost_sentence(tp, start, begin))
+            if start < begin < place.offset:
+                log.warning(
+                    "State of %s-%d is partial: Kafka has no records of it before offset %d any more.",
+                    tp.topic,
+                    tp.partition,
+                    begin,
+                )
+            starts[tp] = self._units[tp].next_offset = min(max(start, begin), place.offset)
         return starts
+
+    async def _saved(self, tps: list[TP], reader: LogReader) -> dict[TP, list[bytes]]:
+        """The last saved value of every bucket, by unit."""
+        topics = {tp: self._stages[tp.topic].state for tp in tps}
+        states = {tp: (self._settings.topic(name), tp.partition) for tp, name in topics.items() if name}
+        ends = await reader.ends(states.values()) if states else {}
+        filled = {tp: place for tp, place in states.items() if ends[place]}
+        found: dict[TP, list[bytes]] = {tp: [] for tp in tps}
+        if not filled:
+            # A consumer that is stopped without ever having had partitions may never end.
+            return found
+        async with LogReader(self._settings) as states_reader:
+            states_reader.open(dict.fromkeys(filled.values(), 0))
+            for tp, place in filled.items():
+                last: dict[bytes, bytes] = {}
+                async for records in states_reader.read(place, ends[place], BUCKETS_AT_ONCE):
+                    last.update((record.key, record.value) for record in records if record.value)
+                found[tp] = list(last.values())
+        return found
 
     async def _replay(
         self, tp: TP, start: int, place: Committed, reader: LogReader, current: Callable[[], bool]
