@@ -67,12 +67,14 @@ SWEEP_FROM = 0.8
 class EngineConfig:
     """Sizes and rules of one engine. `max_shoppers` is per partition, `max_items` of all partitions.
 
+    Shoppers and items that no event named for `inactive_ms` of event time are forgotten.
     `rows_saved_per_event` is the pace at which state is saved (`stream.state.rotation`); 0 saves none.
     """
 
     item_partitions: int = 1
     max_shoppers: int = 1 << 20
     max_items: int = 1 << 18
+    inactive_ms: int = 180 * 86_400_000
     rows_saved_per_event: float = 0.0
     bounds: TimeBounds = field(default_factory=TimeBounds)
     pricing: PricingConfig = field(default_factory=PricingConfig)
@@ -111,17 +113,21 @@ class Engine:
     def open_shoppers(self, partition: int, lineage_ms: int) -> ShopperUnit:
         """A new, empty unit for one partition of `events`."""
         self.close_shoppers(partition)
-        unit = ShopperUnit(partition, lineage_ms, self.table, self.config.max_shoppers, self.config.bounds)
+        config = self.config
+        unit = ShopperUnit(
+            partition, lineage_ms, self.table, config.max_shoppers, config.inactive_ms, config.bounds
+        )
         self.shopper_units[partition] = unit
-        self.saving.open("shoppers", partition)
+        self.saving.open(unit)
         return unit
 
     def open_items(self, partition: int, lineage_ms: int) -> ItemUnit:
         """A new, empty unit for one partition of `item-updates`."""
         self.close_items(partition)
-        self.item_units[partition] = ItemUnit(partition, lineage_ms, self.table, self.config.max_items)
-        self.saving.open("items", partition)
-        return self.item_units[partition]
+        unit = ItemUnit(partition, lineage_ms, self.table, self.config.max_items, self.config.inactive_ms)
+        self.item_units[partition] = unit
+        self.saving.open(unit)
+        return unit
 
     def close_shoppers(self, partition: int) -> None:
         """Forget a unit: its partition is another worker's now."""
@@ -167,7 +173,7 @@ class Engine:
         self.metrics.crowded += int(gained[CROWDED])
         self.metrics.sessions += int(gained[SESSIONS])
         self.metrics.empty_lists += int(gained[EMPTY])
-        self.metrics.last_event_ts_ms = max(self.metrics.last_event_ts_ms, int(unit.state.clock_ms[0]))
+        self.metrics.last_event_ts_ms = max(self.metrics.last_event_ts_ms, unit.clock_ms)
         effects.saved += self.saving.shoppers_due(unit, len(records))
         self.metrics.count(effects)
         return effects
@@ -207,6 +213,15 @@ class Engine:
         for unit in self.shopper_units.values():
             effects.values += unit.owed(self._ranker, self.metrics.model, now_ms, limit).values
         self.metrics.count(effects)
+        return effects
+
+    def unsaved(self, most: int) -> Effects:
+        """Up to `most` buckets that are not saved as they are now, for a worker that is about to leave."""
+        effects = Effects()
+        for items in self.item_units.values():
+            effects.saved += self.saving.items_left(items, most - len(effects.saved))
+        for shoppers in self.shopper_units.values():
+            effects.saved += self.saving.shoppers_left(shoppers, most - len(effects.saved))
         return effects
 
     # -- what every worker is told ---------------------------------------------------------------

@@ -9,7 +9,8 @@
     ├── BrokerError          Kafka or Redis cannot be reached, or refuses us
     ├── TopicError           a topic is missing, or has the wrong partitions or settings
     ├── RetentionError       the broker has deleted input that was never read
-    └── LayoutError          a message or snapshot was written by another layout version
+    ├── LayoutError          a message or snapshot was written by another layout version
+    └── StateError           the state asked for is not there, or a backup of it is not whole
 
 The command line prints the message of a `StreamError` alone, without a traceback, and exits with 2.
 """
@@ -47,3 +48,7 @@ class RetentionError(StreamError):
 
 class LayoutError(StreamError):
     """A message or snapshot was written by another layout version."""
+
+
+class StateError(StreamError):
+    """The state asked for is not there, or a backup of it is not whole."""

@@ -15,8 +15,11 @@ from stream.items.row import BUCKETS
 from stream.items.unit import ItemUnit
 from stream.shoppers import saved as saved_shoppers
 from stream.shoppers.unit import ShopperUnit
-from stream.state.bucket import Bucket, decode
+from stream.state.bucket import Bucket, Unit, decode
 from stream.state.rotation import Rotation
+
+ITEM_ROWS = 10
+"""Rows of the shopper stage that one of the item stage costs: some bytes more, and ten times the names."""
 
 
 class Saving:
@@ -26,19 +29,27 @@ class Saving:
         self._rows_per_event = rows_per_event
         self._rotations: dict[tuple[str, int], Rotation] = {}
 
-    def open(self, stage: str, partition: int) -> None:
+    def open(self, unit: Unit) -> None:
         """A unit begins empty."""
-        self._rotations[stage, partition] = Rotation(BUCKETS, self._rows_per_event)
+        self._rotations[unit.stage, unit.partition] = Rotation(BUCKETS, self._rows_per_event)
 
     def shoppers_due(self, unit: ShopperUnit, events: int) -> list[Message]:
         """Buckets to be saved after `events` more records of the unit's log."""
-        due = self._rotations[saved_shoppers.STAGE, unit.partition].due(events, unit.state.room.size)
-        return [_message("shopper-state", unit.partition, k, saved_shoppers.save(unit, k)) for k in due]
+        due = self._rotation(unit).due(events, unit.state.room.size, unit.position)
+        return [_shoppers(unit, bucket) for bucket in due]
 
     def items_due(self, unit: ItemUnit, events: int) -> list[Message]:
         """Buckets to be saved after `events` more events touched items of the unit."""
-        due = self._rotations[saved_items.STAGE, unit.partition].due(events, unit.bucket_size)
-        return [_message("item-state", unit.partition, k, saved_items.save(unit, k)) for k in due]
+        due = self._rotation(unit).due(events, unit.bucket_size * ITEM_ROWS, unit.position)
+        return [_items(unit, bucket) for bucket in due]
+
+    def shoppers_left(self, unit: ShopperUnit, most: int) -> list[Message]:
+        """Up to `most` buckets that are not saved as they are now."""
+        return [_shoppers(unit, bucket) for bucket in self._rotation(unit).rest(most, unit.position)]
+
+    def items_left(self, unit: ItemUnit, most: int) -> list[Message]:
+        """Up to `most` buckets that are not saved as they are now."""
+        return [_items(unit, bucket) for bucket in self._rotation(unit).rest(most, unit.position)]
 
     def restore_shoppers(self, unit: ShopperUnit, values: Iterable[bytes]) -> int:
         """Put saved buckets into a new unit; the offset from which its log is to be replayed.
@@ -46,7 +57,7 @@ class Saving:
         Those of another life of the unit are left out. Raises `LayoutError` for a newer layout or another
         number of item partitions, `ValueError` for damaged bytes.
         """
-        buckets = _of(values, saved_shoppers.STAGE, unit.partition, unit.lineage_ms)
+        buckets = _of(unit, values)
         for bucket in buckets:
             if len(bucket.ends) != len(unit.sent_upto):
                 raise LayoutError(
@@ -57,32 +68,45 @@ class Saving:
         if buckets:
             latest = max(buckets, key=lambda bucket: bucket.position)
             unit.sent_upto = [latest.ends[q] for q in range(len(unit.sent_upto))]
-        unit.position = self._begin(saved_shoppers.STAGE, unit.partition, buckets)
+        unit.position = self._begin(unit, buckets)
+        if unit.position >= 0:
+            # The clock of the replay's beginning: what is forgotten on its way is what was forgotten then.
+            unit.state.clock_ms[0] = min(buckets, key=lambda bucket: bucket.position).clock_ms
         return unit.position + 1
 
     def restore_items(self, unit: ItemUnit, values: Iterable[bytes]) -> int:
         """As `restore_shoppers`, for a unit of the item stage."""
-        buckets = _of(values, saved_items.STAGE, unit.partition, unit.lineage_ms)
+        buckets = _of(unit, values)
         for bucket in buckets:
             saved_items.load(unit, bucket)
-        unit.position = self._begin(saved_items.STAGE, unit.partition, buckets)
+        unit.position = self._begin(unit, buckets)
         if unit.position >= 0:
-            unit.watermark = dict(min(buckets, key=lambda bucket: bucket.position).ends)
+            oldest = min(buckets, key=lambda bucket: bucket.position)
+            unit.watermark, unit.clock_ms = dict(oldest.ends), oldest.clock_ms
         return unit.position + 1
 
-    def _begin(self, stage: str, partition: int, buckets: Sequence[Bucket]) -> int:
+    def _rotation(self, unit: Unit) -> Rotation:
+        return self._rotations[unit.stage, unit.partition]
+
+    def _begin(self, unit: Unit, buckets: Sequence[Bucket]) -> int:
         """The least position of all buckets (-1: one was never saved)."""
         positions = [-1] * BUCKETS
         for bucket in buckets:
             positions[bucket.bucket] = bucket.position
-        self._rotations[stage, partition].begin(positions)
+        self._rotation(unit).begin(positions)
         return min(positions)
 
 
-def _message(topic: str, partition: int, bucket: int, value: bytes) -> Message:
-    return Message(topic, b"%d" % bucket, value, partition)
+def _shoppers(unit: ShopperUnit, bucket: int) -> Message:
+    return Message("shopper-state", b"%d" % bucket, saved_shoppers.save(unit, bucket), unit.partition)
 
 
-def _of(values: Iterable[bytes], stage: str, partition: int, lineage_ms: int) -> list[Bucket]:
-    buckets = [decode(value) for value in values]
-    return [b for b in buckets if (b.stage, b.partition, b.lineage_ms) == (stage, partition, lineage_ms)]
+def _items(unit: ItemUnit, bucket: int) -> Message:
+    return Message("item-state", b"%d" % bucket, saved_items.save(unit, bucket), unit.partition)
+
+
+def _of(unit: Unit, values: Iterable[bytes]) -> list[Bucket]:
+    """Those of the unit's present life."""
+    found = (decode(value) for value in values)
+    mine = (unit.stage, unit.partition, unit.lineage_ms)
+    return [bucket for bucket in found if (bucket.stage, bucket.partition, bucket.lineage_ms) == mine]

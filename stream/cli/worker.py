@@ -68,6 +68,7 @@ def engine_config(settings: Settings) -> EngineConfig:
 
     return EngineConfig(
         item_partitions=settings.partitions,
+        inactive_ms=round(settings.inactive_days * 86_400_000),
         rows_saved_per_event=settings.rows_saved_per_event,
         bounds=TimeBounds(round(settings.max_age_days * 86_400_000), round(settings.max_ahead_s * 1000)),
         pricing=PricingConfig(mode=Mode(settings.pricing)),

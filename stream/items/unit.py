@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,10 @@ from stream.items.demand import add_touches
 from stream.items.row import BUCKETS
 from stream.items.table import ItemTable
 from stream.state.jit import kernel
+from stream.state.worth import is_due, worths_ms
 
 _EVICT_SHARE = 8
-"""A full bucket lets go of an eighth, so that the scan for the least recent is rarely paid."""
+"""A full bucket lets go of an eighth, so that the scan for the least valuable is rarely paid."""
 
 
 class ItemUnit:
@@ -29,7 +30,11 @@ class ItemUnit:
     send again from there.
     """
 
-    def __init__(self, partition: int, lineage_ms: int, table: ItemTable, max_items: int) -> None:
+    stage: ClassVar[str] = "items"
+
+    def __init__(
+        self, partition: int, lineage_ms: int, table: ItemTable, max_items: int, inactive_ms: int
+    ) -> None:
         self.partition = partition
         self.lineage_ms = lineage_ms
         self.position = -1
@@ -41,6 +46,7 @@ class ItemUnit:
         self.touches = 0
         self.displaced = 0
         self.table = table
+        self.inactive_ms = inactive_ms
         self._bucket_cap = max(_EVICT_SHARE, max_items // table.partitions // BUCKETS)
         self.bucket_size = np.zeros(BUCKETS, np.int64)
         # By bucket, the last offset that was in it when it was loaded: a replay changes what lies above.
@@ -82,7 +88,7 @@ class ItemUnit:
             pairs = Pairs(*_above(pairs, fresh))
         if not len(message.offset):
             return
-        self.clock_ms = max(self.clock_ms, int(message.ts_ms.max()))
+        self._pass_time(int(message.ts_ms.max()), offset)
         table.advance(self.clock_ms)
         numbers = table.numbers(message.names, message.n_names)
         if offset <= int(self._positions.max()):
@@ -106,6 +112,18 @@ class ItemUnit:
         self.pairs += len(pair_item)
         self.touches += len(item)
 
+    def _pass_time(self, ts_ms: int, offset: int) -> None:
+        """Let the clock follow, and forget items that nobody has looked at for `inactive_ms`."""
+        before_ms, self.clock_ms = self.clock_ms, max(self.clock_ms, ts_ms)
+        if is_due(before_ms, self.clock_ms, self.inactive_ms):
+            rows, members = self.table.rows, self.members()
+            members = members[rows["last_ts_ms"][members] < self.clock_ms - self.inactive_ms]
+            self._drop(members[self._positions[rows["bucket"][members]] < offset])
+
+    def _drop(self, gone: NDArray[np.int32]) -> None:
+        np.subtract.at(self.bucket_size, self.table.rows["bucket"][gone], 1)
+        self.table.drop(gone)
+
     def _own(self, numbers: NDArray[np.int32]) -> None:
         """Give every item that is new here a row, making room in its bucket first."""
         rows = self.table.rows
@@ -122,17 +140,17 @@ class ItemUnit:
         np.add.at(self.bucket_size, rows["bucket"][new], 1)
 
     def _evict(self, bucket: int, count: int, numbers: NDArray[np.int32]) -> None:
-        """Make room for `count` rows, and for an eighth of the bucket: the least recent go, ties by the
+        """Make room for `count` rows, and for an eighth of the bucket: the least valuable go, ties by the
         id's hash. Those that this message is about stay, or its counts would go to rows that are gone.
         """
         rows = self.table.rows
         members = self.members()
         members = members[(rows["bucket"][members] == bucket) & ~np.isin(members, numbers)]
         hashes = self.table.interner.names.entries["hash"][members]
-        order = np.lexsort((hashes, rows["last_ts_ms"][members]))
-        gone = members[order[: max(count, self._bucket_cap // _EVICT_SHARE)]]
-        self.table.drop(gone)
-        self.bucket_size[bucket] -= len(gone)
+        known = rows[members]
+        events = known["views"] + known["carts"] + known["purchases"]
+        order = np.lexsort((hashes, worths_ms(known["last_ts_ms"], events)))
+        self._drop(members[order[: max(count, self._bucket_cap // _EVICT_SHARE)]])
 
     def taken(self, bucket: int, rows: int, position: int) -> None:
         """A saved bucket of `rows` rows has been put into the table; `position` is the last offset in it."""

@@ -32,7 +32,7 @@ class Ranker(NamedTuple):
 
 @kernel
 def make_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int, measured: bool) -> int:
-    """Rank for one shopper into list `n`; its length. About 8 µs, most of it the candidates.
+    """Rank for one shopper into list `n`; its length. About 5 µs, most of it the candidates.
 
     The model's order is worked out when it is published, or `measured` (this list will be labelled).
     """

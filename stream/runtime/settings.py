@@ -77,8 +77,14 @@ class Settings(BaseSettings):
     )
 
     # What the engine may do
+    inactive_days: float = Field(
+        180.0,
+        gt=0,
+        le=100_000.0,
+        description="shoppers and items that no event named for so long are forgotten",
+    )
     rows_saved_per_event: float = Field(
-        0.5,
+        1.0,
         ge=0.0,
         le=100_000.0,
         description="pace at which state is saved; more shortens a restart's replay",

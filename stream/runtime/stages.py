@@ -34,6 +34,7 @@ class Engine(Protocol):
         self, partition: int, records: Sequence[Record], now_ms: int, silent: bool = False
     ) -> Effects: ...
     def tick(self, now_ms: int) -> Effects: ...
+    def unsaved(self, most: int) -> Effects: ...
     def wanted(self, limit: int) -> list[bytes]: ...
     def adopt(self, item_id: bytes, similar: bytes | None, together: bytes | None) -> str | None:
         """Why the values were refused, None when they were not."""
@@ -64,19 +65,9 @@ class Stage(NamedTuple):
     apply: Callable[[int, Sequence[Record], int, bool], Effects]
 
 
-def stages_of(engine: Engine, make_learner: Callable[[], Learner]) -> tuple[Stage, ...]:
-    """The three stages, in the order in which they catch up: neighbours before those who look at them."""
-    learners: dict[int, Learner] = {}
-
-    def open_learner(partition: int, lineage_ms: int) -> None:
-        learners[partition] = make_learner()
-
-    def close_learner(partition: int) -> None:
-        learners.pop(partition, None)
-
-    def learn(partition: int, records: Sequence[Record], now_ms: int, silent: bool) -> Effects:
-        return learners[partition].learn(records, now_ms)
-
+def state_stages(engine: Engine) -> tuple[Stage, ...]:
+    """The two stages of which state is kept, in the order in which they catch up: neighbours before those
+    who look at them."""
     return (
         Stage(
             "items",
@@ -96,5 +87,23 @@ def stages_of(engine: Engine, make_learner: Callable[[], Learner]) -> tuple[Stag
             engine.close_shoppers,
             engine.shoppers,
         ),
+    )
+
+
+def stages_of(engine: Engine, make_learner: Callable[[], Learner]) -> tuple[Stage, ...]:
+    """All stages: those of `state_stages`, and the learner."""
+    learners: dict[int, Learner] = {}
+
+    def open_learner(partition: int, lineage_ms: int) -> None:
+        learners[partition] = make_learner()
+
+    def close_learner(partition: int) -> None:
+        learners.pop(partition, None)
+
+    def learn(partition: int, records: Sequence[Record], now_ms: int, silent: bool) -> Effects:
+        return learners[partition].learn(records, now_ms)
+
+    return (
+        *state_stages(engine),
         Stage("learner", EXAMPLES, None, open_learner, lambda partition, saved: 0, close_learner, learn),
     )

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import faust
@@ -56,6 +56,8 @@ class Consumer(driver.Consumer):
     abandon: Callable[[], None] | None = None
     """Gives up deliveries that keep a revocation waiting for too long (set by the worker)."""
     revocation_grace_s: float = 5.0
+    leaving: Callable[[], Awaitable[None]] | None = None
+    """What is to be done before a worker that stops gives its partitions away (set by the worker)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -181,6 +183,11 @@ class Consumer(driver.Consumer):
         while (commit := self._commit_fut) is not None and not commit.done():
             await asyncio.wait((commit,))
         return False
+
+    async def wait_empty(self) -> None:
+        await super().wait_empty()
+        if self.leaving is not None:
+            await self.leaving()
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         return (tp for tp in list(self._done) if topics is None or tp in topics or tp.topic in topics)

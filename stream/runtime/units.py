@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from faust.types import TP
 
@@ -17,12 +17,21 @@ from stream.runtime.engine_thread import EngineThread
 from stream.runtime.log_reader import LogReader
 from stream.runtime.settings import Settings
 from stream.runtime.stages import Stage
-from stream.runtime.transport import Consumer, lost_sentence
+from stream.runtime.transport import lost_sentence
 
 log = logging.getLogger(__name__)
 
 BUCKETS_AT_ONCE = 16
 """Saved buckets read in one go: some megabytes."""
+
+
+class Group(Protocol):
+    """What the units ask of the consumer group."""
+
+    @property
+    def lineages(self) -> dict[TP, int]: ...
+    async def committed(self, tps: list[TP]) -> dict[TP, Committed | None]: ...
+    async def commit_now(self, offsets: Mapping[TP, int]) -> bool: ...
 
 
 @dataclass
@@ -68,12 +77,13 @@ class Units:
         """Forget a unit, if open: its partition has left, or its state is ahead of what was delivered."""
         await self._thread.call(self._close, tp)
 
-    async def assign(self, assigned: Iterable[TP], consumer: Consumer, current: Callable[[], bool]) -> bool:
+    async def assign(self, assigned: Iterable[TP], group: Group, current: Callable[[], bool]) -> bool:
         """Make the open units those of `assigned`, each exactly where the group has committed.
 
         To be called with the flow stopped, after every rebalance.
-        A unit that stands there already is kept. Any other is opened empty and replayed silently from the
-        beginning of its log. Returns False as soon as `current()` says that another rebalance has begun.
+        A unit that stands there already is kept. Any other is opened with what was saved of it and replayed
+        silently from the least position of its buckets. Returns False as soon as `current()` says that
+        another rebalance has begun.
         Raises `RetentionError` when the log no longer holds what was not read yet.
         """
         order = list(self._stages)
@@ -82,18 +92,20 @@ class Units:
         )
         for tp in set(self._units) - set(mine):
             await self.close(tp)
-        consumer.lineages.clear()
+        group.lineages.clear()
         if not mine:
             return True
-        committed = await consumer.committed(mine)
+        committed = await group.committed(mine)
         async with LogReader(self._settings) as reader:
             beginnings = await reader.beginnings(mine)
             places = {tp: self._place(tp, beginnings[tp], committed[tp]) for tp in mine}
-            consumer.lineages.update((tp, place.lineage_ms) for tp, place in places.items())
+            group.lineages.update((tp, place.lineage_ms) for tp, place in places.items())
             created = {tp: place.offset for tp, place in places.items() if committed[tp] != place}
-            if created and not await consumer.commit_now(created):
+            if created and not await group.commit_now(created):
                 return False
             moved = [tp for tp in mine if not self._stands(tp, places[tp])]
+            if moved:
+                log.info("Restoring.", extra={"partitions": [f"{tp.topic}-{tp.partition}" for tp in moved]})
             starts = await self._load(moved, beginnings, places, reader)
             reader.open({tp: start for tp, start in starts.items() if start < places[tp].offset})
             for tp, start in starts.items():

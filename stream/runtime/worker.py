@@ -38,6 +38,9 @@ TICK_S = 0.1
 STOP_GRACE_S = 5.0
 """How long a stopping worker tries to deliver what it has begun; what it cannot is read again later.
 Container engines kill 10 s after they ask."""
+SAVE_GRACE_S = 3.0
+"""How long it saves state then, oldest buckets first: about a million shoppers."""
+SAVED_AT_ONCE = 16
 STOP_LIMIT_S = 9.0
 """With Kafka away, neither a commit nor leaving the group ever ends: the process then ends without them."""
 
@@ -90,6 +93,7 @@ class Worker:
         ]
         self._control = Control(settings, engine, self._thread)
         self._tasks: list[asyncio.Task[None]] = []
+        self._abandoned = False
         self._over: asyncio.Future[None]
         self._app: App
         self._status: Status
@@ -209,14 +213,25 @@ class Worker:
         self._abandon()
 
     def _abandon(self) -> None:
+        self._abandoned = True
         for lane in self._lanes:
             lane.abandon()
 
     async def _stop_app(self) -> None:
-        """Finish what is begun, commit it, leave the group."""
+        """Finish what is begun, commit it, save what its next owner would have to replay, leave the group."""
+        self._consumer.leaving = self._save
         late = asyncio.get_running_loop().call_later(STOP_GRACE_S, self._abandon)
         await self._app.stop()
         late.cancel()
+
+    async def _save(self) -> None:
+        if self._abandoned:
+            # Some unit may be ahead of what was delivered.
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SAVE_GRACE_S):
+                while (unsaved := await self._thread.call(self._engine.unsaved, SAVED_AT_ONCE)).saved:
+                    await self._outbox.deliver([(unsaved, "", 0)])
 
     async def _cancel_tasks(self) -> None:
         for task in self._tasks:

@@ -18,13 +18,14 @@ from stream.recommend.make import Ranker, make_list
 from stream.recommend.popular import Leaders
 from stream.shoppers.duplicates import Seen, first_time
 from stream.shoppers.emit import Outbox, emit_bought, emit_led_to, emit_touch, emit_viewed
-from stream.shoppers.evict import Room, admit
+from stream.shoppers.evict import Room, admit, expire
 from stream.shoppers.history import already_bought, buy, hide, take_back
 from stream.shoppers.row import BASKET
 from stream.shoppers.session import begin, is_crowd, look_at
 from stream.state.hashing import mix64
 from stream.state.interner import Names
 from stream.state.jit import Row, kernel, long_kernel
+from stream.state.worth import is_due
 
 ACCEPTED, DUPLICATES, CROWDED, SESSIONS, EMPTY = range(5)
 """Positions in `Shoppers.counts`."""
@@ -59,6 +60,17 @@ class Events(NamedTuple):
     quantity: NDArray[np.int32]
     shopper: NDArray[np.int32]
     item: NDArray[np.int32]
+
+
+@kernel
+def _pass_time(shoppers: Shoppers, ts_ms: int, offset: int, used: int) -> None:
+    """Let the clock follow: at every event that was accepted, also one that a bucket holds already."""
+    before_ms = shoppers.clock_ms[0]
+    if ts_ms <= before_ms:
+        return
+    shoppers.clock_ms[0] = ts_ms
+    if is_due(before_ms, ts_ms, shoppers.room.inactive_ms):
+        expire(shoppers.room, shoppers.rows, shoppers.histories, used, ts_ms, shoppers.positions, offset)
 
 
 @kernel
@@ -170,6 +182,7 @@ def advance(
     """
     n = 0
     for e in range(first, stop):
+        _pass_time(shoppers, events.ts_ms[e], events.offset[e], used)
         row = shoppers.rows[events.shopper[e]]
         if row.events == 0:
             row.bucket = shoppers.names.entries[events.shopper[e]].hash >> np.uint64(58)
@@ -192,7 +205,6 @@ def advance(
         _apply(shoppers, row, events, e, crowd, out)
         row.events += 1
         row.last_ts_ms = max(row.last_ts_ms, events.ts_ms[e])
-        shoppers.clock_ms[0] = max(shoppers.clock_ms[0], events.ts_ms[e])
         if silent or events.code[e] == IMPRESSION:
             continue
         measured = not crowd and bool(mix64(events.event[e]) <= sample_below)

@@ -1,4 +1,8 @@
-"""Making room: a full bucket lets go of its least recent eighth, wherever a batch happens to end."""
+"""Making room: a full bucket lets go of its least valuable eighth, and who is away for long is forgotten.
+
+Both hang on the log alone, wherever a batch happens to end: on the bucket's own rows, and on the unit's
+clock (the largest event time so far).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from stream.items.row import BUCKETS
 from stream.state.arena import reserve
 from stream.state.interner import Names
 from stream.state.jit import Row, kernel
+from stream.state.worth import worth_ms
 
 _SHARE = 8
 """One part in eight goes at once, so that the scan for the least recent is paid once in many rows."""
@@ -20,7 +25,8 @@ MIN_SHOPPERS = BUCKETS * _SHARE
 
 
 class Room(NamedTuple):
-    """Rows by bucket, the cap of one bucket, and the shoppers evicted since `evicted[0]` was reset.
+    """Rows by bucket, the cap of one bucket, the time after which the inactive are forgotten, and the
+    shoppers evicted since `evicted[0]` was reset.
 
     `evicted[0]` is their count, their numbers follow; `free_histories` is laid out alike. `heap` is room
     to choose who goes.
@@ -28,17 +34,19 @@ class Room(NamedTuple):
 
     size: NDArray[np.int64]
     cap: int
+    inactive_ms: int
     evicted: NDArray[np.int32]
     free_histories: NDArray[np.int32]
     heap: NDArray[np.int32]
 
 
-def new_room(max_shoppers: int, capacity: int) -> Room:
+def new_room(max_shoppers: int, capacity: int, inactive_ms: int) -> Room:
     """Room for `max_shoppers` spread over the buckets by hash; `capacity` rows exist."""
     cap = max(_SHARE, max_shoppers // BUCKETS)
     return Room(
         np.zeros(BUCKETS, np.int64),
         cap,
+        inactive_ms,
         reserve(capacity + 1, np.int32),
         reserve(capacity + 1, np.int32),
         reserve(cap // _SHARE, np.int32),
@@ -49,21 +57,41 @@ def new_room(max_shoppers: int, capacity: int) -> Room:
 def admit(
     room: Room, rows: NDArray[np.void], names: Names, histories: NDArray[np.void], used: int, row: Row
 ) -> None:
-    """Count a new row in its bucket, after evicting the least recent rows if the bucket is full.
+    """Count a new row in its bucket, after evicting the least valuable rows if the bucket is full.
 
-    Which rows go depends on the bucket's rows alone: the least recent eighth, ties by the id's hash.
+    Which rows go depends on the bucket's rows alone: the least valuable eighth, ties by the id's hash.
     A scan of all rows, about 1 ms for a million.
     """
     bucket = row.bucket
     if room.size[bucket] >= room.cap:
-        for k in range(_least_recent(room, rows, names, used, bucket)):
+        for k in range(_least_valuable(room, rows, names, used, bucket)):
             _drop(room, rows[room.heap[k]], histories, room.heap[k])
     room.size[bucket] += 1
 
 
 @kernel
-def _least_recent(room: Room, rows: NDArray[np.void], names: Names, used: int, bucket: int) -> int:
-    """Put the least recent eighth of a bucket into `room.heap` (the most recent of them on top); how many."""
+def expire(
+    room: Room,
+    rows: NDArray[np.void],
+    histories: NDArray[np.void],
+    used: int,
+    clock_ms: int,
+    positions: NDArray[np.int64],
+    offset: int,
+) -> None:
+    """Forget who was not seen for `room.inactive_ms`, in buckets that stand before `offset`.
+
+    A scan of all rows, about 1 ms for a million.
+    """
+    for i in range(used):
+        row = rows[i]
+        if row.events > 0 and row.last_ts_ms < clock_ms - room.inactive_ms and positions[row.bucket] < offset:
+            _drop(room, row, histories, i)
+
+
+@kernel
+def _least_valuable(room: Room, rows: NDArray[np.void], names: Names, used: int, bucket: int) -> int:
+    """Put the least valuable eighth of a bucket into `room.heap` (the best of them on top); how many."""
     heap, wanted, size = room.heap, room.size[bucket] // _SHARE, 0
     for i in range(used):
         if rows[i].events == 0 or rows[i].bucket != bucket:
@@ -71,16 +99,16 @@ def _least_recent(room: Room, rows: NDArray[np.void], names: Names, used: int, b
         at = size
         if size < wanted:
             size += 1
-            while at > 0 and _less_recent(rows, names, heap[(at - 1) // 2], i):
+            while at > 0 and _less_valuable(rows, names, heap[(at - 1) // 2], i):
                 heap[at] = heap[(at - 1) // 2]
                 at = (at - 1) // 2
-        elif _less_recent(rows, names, i, heap[0]):
+        elif _less_valuable(rows, names, i, heap[0]):
             at = 0
             while True:
                 child = 2 * at + 1
-                if child + 1 < size and _less_recent(rows, names, heap[child], heap[child + 1]):
+                if child + 1 < size and _less_valuable(rows, names, heap[child], heap[child + 1]):
                     child += 1
-                if child >= size or not _less_recent(rows, names, i, heap[child]):
+                if child >= size or not _less_valuable(rows, names, i, heap[child]):
                     break
                 heap[at] = heap[child]
                 at = child
@@ -91,10 +119,12 @@ def _least_recent(room: Room, rows: NDArray[np.void], names: Names, used: int, b
 
 
 @kernel
-def _less_recent(rows: NDArray[np.void], names: Names, a: int, b: int) -> bool:
+def _less_valuable(rows: NDArray[np.void], names: Names, a: int, b: int) -> bool:
     """Whether row `a` goes before row `b`; ties by the id's hash, never by number."""
-    if rows[a].last_ts_ms != rows[b].last_ts_ms:
-        return rows[a].last_ts_ms < rows[b].last_ts_ms  # type: ignore[no-any-return]
+    worth_a = worth_ms(rows[a].last_ts_ms, rows[a].events)
+    worth_b = worth_ms(rows[b].last_ts_ms, rows[b].events)
+    if worth_a != worth_b:
+        return worth_a < worth_b
     return names.entries[a].hash < names.entries[b].hash  # type: ignore[no-any-return]
 
 

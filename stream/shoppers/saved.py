@@ -16,15 +16,13 @@ from stream.state.jit import kernel
 if TYPE_CHECKING:
     from stream.shoppers.unit import ShopperUnit
 
-STAGE = "shoppers"
-
 _DTYPES = {"shoppers": SHOPPER, "histories": HISTORY}
 _REFERENCES = ("shoppers.recent", "shoppers.basket", "histories.bought", "histories.hidden")
 _SEEN = ("seen_old", "seen_young")
 
 
 def save(unit: ShopperUnit, number: int) -> bytes:
-    """Bucket `number` of the unit as it is now. About 2 ms for 2,000 shoppers.
+    """Bucket `number` of the unit as it is now.
 
     Lists that wait for their label are left out: they are soft state.
     """
@@ -37,27 +35,20 @@ def save(unit: ShopperUnit, number: int) -> bytes:
     rows["history"][has] = np.arange(1, len(has) + 1)
     rows["exposure"] = 0
     parts = {"shoppers": rows, "histories": histories}
-    columns, names, n_names = saved.pack(parts, _REFERENCES, unit.table.interner.blob)
+    seen: dict[str, bytes] = {}
     young = int(state.seen.young[number])
     for name, generation in zip(_SEEN, (1 - young, young), strict=True):
         hashes = state.seen.hashes[number, generation]
-        columns[name] = hashes[hashes != 0].tobytes()
-    return saved.encode(
-        Bucket(
-            layout=saved.LAYOUT,
-            stage=STAGE,
-            partition=unit.partition,
-            bucket=number,
-            lineage_ms=unit.lineage_ms,
-            position=unit.position,
-            clock_ms=int(state.clock_ms[0]),
-            ends=dict(enumerate(unit.sent_upto)),
-            rows={part: len(held) for part, held in parts.items()},
-            ids=unit.interner.blob(members),
-            names=names,
-            n_names=n_names,
-            columns=columns,
-        )
+        seen[name] = hashes[hashes != 0].tobytes()
+    return saved.save(
+        unit,
+        number,
+        unit.interner.blob(members),
+        parts,
+        _REFERENCES,
+        unit.table.interner,
+        ends=dict(enumerate(unit.sent_upto)),
+        more=seen,
     )
 
 
@@ -82,7 +73,6 @@ def load(unit: ShopperUnit, bucket: Bucket) -> None:
         _recall(state.seen, bucket.bucket, generation, hashes)
     state.seen.young[bucket.bucket] = 1
     state.positions[bucket.bucket] = bucket.position
-    state.clock_ms[0] = max(int(state.clock_ms[0]), bucket.clock_ms)
 
 
 @kernel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +39,16 @@ OWED = 65_536
 class ShopperUnit:
     """State of one partition of `events`, and what its batches want to be written."""
 
+    stage: ClassVar[str] = "shoppers"
+
     def __init__(
-        self, partition: int, lineage_ms: int, table: ItemTable, max_shoppers: int, bounds: TimeBounds
+        self,
+        partition: int,
+        lineage_ms: int,
+        table: ItemTable,
+        max_shoppers: int,
+        inactive_ms: int,
+        bounds: TimeBounds,
     ) -> None:
         self.partition = partition
         self.lineage_ms = lineage_ms
@@ -55,7 +64,7 @@ class ShopperUnit:
             names=self.interner.names,
             histories=reserve(capacity + 1, HISTORY),
             next_history=np.zeros(1, np.int64),
-            room=new_room(max_shoppers, capacity),
+            room=new_room(max_shoppers, capacity, inactive_ms),
             seen=new_seen(),
             ring=reserve(RING, EXPOSURE),
             next_slot=np.zeros(1, np.int64),
@@ -73,6 +82,11 @@ class ShopperUnit:
 
     def __len__(self) -> int:
         return len(self.interner)
+
+    @property
+    def clock_ms(self) -> int:
+        """The largest event time so far."""
+        return int(self.state.clock_ms[0])
 
     def admit(self, ids: bytes, count: int) -> NDArray[np.int32]:
         """Numbers of `count` shoppers that a saved bucket brings; `StreamError` if they are too many."""

@@ -7,8 +7,9 @@ the log is replayed from the least position, and each bucket takes only what lie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, ClassVar, Protocol
 
 import cramjam
 import msgspec
@@ -16,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.errors import LayoutError
+from stream.state.interner import Interner
+from stream.state.jit import long_kernel
 
 LAYOUT = 1
 """Version of this layout. A reader refuses a newer one."""
@@ -51,6 +54,58 @@ class Bucket(msgspec.Struct, frozen=True):
     """Of the decayed sums, if there are any."""
 
 
+class Unit(Protocol):
+    """What every bucket of a unit says of it."""
+
+    stage: ClassVar[str]
+    partition: int
+    lineage_ms: int
+    position: int
+
+    @property
+    def clock_ms(self) -> int: ...
+
+
+Parts = dict[str, NDArray[np.void]]
+"""Rows by the name of their kind, of which a bucket may have several."""
+
+
+def save(
+    unit: Unit,
+    number: int,
+    ids: bytes,
+    parts: Parts,
+    references: Sequence[str],
+    items: Interner,
+    ends: dict[int, int],
+    more: Mapping[str, bytes] | None = None,
+    landmarks_ms: Sequence[float] = (),
+) -> bytes:
+    """Bytes of bucket `number`: `parts` (copies, which are changed) and `more` columns.
+
+    `references` are the columns (``part.name``) that hold numbers + 1 of `items`.
+    """
+    columns, names, n_names = _pack(parts, references, items)
+    return encode(
+        Bucket(
+            layout=LAYOUT,
+            stage=unit.stage,
+            partition=unit.partition,
+            bucket=number,
+            lineage_ms=unit.lineage_ms,
+            position=unit.position,
+            clock_ms=unit.clock_ms,
+            ends=ends,
+            rows={part: len(rows) for part, rows in parts.items()},
+            ids=ids,
+            names=names,
+            n_names=n_names,
+            columns=columns | dict(more or {}),
+            landmarks_ms=list(landmarks_ms),
+        )
+    )
+
+
 def encode(bucket: Bucket) -> bytes:
     """Bytes of a bucket, compressed."""
     return bytes(cramjam.zstd.compress(msgspec.msgpack.encode(bucket), _LEVEL))
@@ -80,32 +135,22 @@ class _Layout(msgspec.Struct):
     layout: int
 
 
-Parts = dict[str, NDArray[np.void]]
-"""Rows by the name of their kind, of which a bucket may have several."""
-
-
-def pack(
-    parts: Parts, references: Sequence[str], blob: Callable[[NDArray[np.int32]], bytes]
-) -> tuple[dict[str, bytes], bytes, int]:
-    """Columns, names and the number of names of `parts` (copies, which are changed).
-
-    `references` are the columns (``part.name``) that hold item numbers + 1; `blob` gives the ids of numbers.
-    """
+def _pack(parts: Parts, references: Sequence[str], items: Interner) -> tuple[dict[str, bytes], bytes, int]:
+    """Columns, names and the number of names of `parts`."""
     columns = [leaf(parts, path) for path in references]
     flat = np.concatenate([column.ravel() for column in columns])
-    used, local = np.unique(flat, return_inverse=True)
-    shift = 0 if len(used) and used[0] == 0 else 1
+    used = np.empty(len(flat), np.int32)
+    numbers = used[: renumber(flat, items.scratch, used)]
     at = 0
     for column in columns:
-        column[...] = local[at : at + column.size].reshape(column.shape) + shift
+        column[...] = flat[at : at + column.size].reshape(column.shape)
         at += column.size
-    numbers = np.asarray(used[used > 0] - 1, np.int32)
     found = {
         f"{part}.{path}": leaf(rows, path).tobytes()
         for part, rows in parts.items()
         for path in paths(rows.dtype)
     }
-    return found, blob(numbers), len(numbers)
+    return found, items.blob(numbers), len(numbers)
 
 
 def unpack(
@@ -138,14 +183,34 @@ def unpack(
     return parts
 
 
-def paths(dtype: np.dtype[Any], before: str = "") -> Iterator[str]:
+@long_kernel
+def renumber(references: NDArray[np.int32], scratch: NDArray[np.int32], used: NDArray[np.int32]) -> int:
+    """Count numbers + 1 anew, from 1 in the order in which they come (0 stays 0), and write them to `used`.
+
+    `scratch`: zeros by number, and zeros again afterwards. Returns how many there are.
+    """
+    n = 0
+    for k in range(len(references)):
+        number = references[k] - 1
+        if number >= 0:
+            if scratch[number] == 0:
+                used[n] = number
+                n += 1
+                scratch[number] = n
+            references[k] = scratch[number]
+    for k in range(n):
+        scratch[used[k]] = 0
+    return n
+
+
+@cache
+def paths(dtype: np.dtype[Any]) -> tuple[str, ...]:
     """Names of all plain columns, those of nested rows with dots."""
+    found: list[str] = []
     for name in dtype.names or ():
         inner = dtype.fields[name][0] if dtype.fields else dtype
-        if inner.names:
-            yield from paths(inner, f"{before}{name}.")
-        else:
-            yield before + name
+        found += [f"{name}.{path}" for path in paths(inner)] or [name]
+    return tuple(found)
 
 
 def leaf(rows: Any, path: str) -> Any:

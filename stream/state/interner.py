@@ -46,6 +46,8 @@ class Interner:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.names = Names(reserve(capacity, ENTRY), reserve(capacity * _ARENA_BYTES_PER_ID, np.uint8))
+        self.scratch = reserve(capacity, np.int32)
+        """Zeros by number, for whoever leaves them zero."""
         self._free = reserve(capacity, np.int32)
         self._table = np.full(1024, -1, np.int32)
         self._counts = np.zeros(4, np.int64)

@@ -36,7 +36,7 @@ def _cache_dir() -> Path:
     digest = hashlib.sha256()
     for path in sorted(_PACKAGE.rglob("*.py")):
         source = path.read_bytes()
-        if b"@kernel" in source:
+        if b"@kernel" in source or b"@long_kernel" in source:
             digest.update(source)
     checkout = hashlib.sha256(str(_PACKAGE).encode()).hexdigest()[:12]
     current = root / f"{checkout}-{digest.hexdigest()[:16]}"

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-OVERHEAD_ROWS = 1_000
-"""What finding and writing a bucket costs beyond its rows, in rows."""
+LEAST_ROWS = 1_000
+"""A bucket counts as so many rows at least. Small buckets cost more than their rows, and where all are small
+a replay is short anyway: 64 of them are saved once in 64,000 events at one row an event."""
 
 
 class Rotation:
@@ -22,21 +23,35 @@ class Rotation:
     def __init__(self, buckets: int, rows_per_event: float) -> None:
         self._rows_per_event = rows_per_event
         self._order = deque(range(buckets))
+        self._positions = [-1] * buckets
         self._credit = 0.0
 
     def begin(self, positions: Sequence[int]) -> None:
-        """Go on after a restore: the bucket that was saved longest ago first."""
+        """Go on after a restore from buckets at these positions: the one saved longest ago comes first."""
+        self._positions = list(positions)
         self._order = deque(sorted(range(len(positions)), key=lambda bucket: (positions[bucket], bucket)))
 
-    def due(self, events: int, sizes: NDArray[np.int64]) -> list[int]:
-        """Buckets to save after `events` further events; `sizes` are their rows."""
+    def due(self, events: int, sizes: NDArray[np.int64], position: int) -> list[int]:
+        """Buckets to save at `position`, after `events` further events; `sizes` are their rows."""
         self._credit += events * self._rows_per_event
         found: list[int] = []
         while len(found) < len(self._order):
-            cost = int(sizes[self._order[0]]) + OVERHEAD_ROWS
+            cost = max(int(sizes[self._order[0]]), LEAST_ROWS)
             if self._credit < cost:
                 break
             self._credit -= cost
-            found.append(self._order[0])
-            self._order.rotate(-1)
+            found.append(self._next(position))
         return found
+
+    def rest(self, most: int, position: int) -> list[int]:
+        """Up to `most` buckets that were not saved at `position` yet, whatever the pace."""
+        found: list[int] = []
+        while self._rows_per_event and len(found) < most and self._positions[self._order[0]] < position:
+            found.append(self._next(position))
+        return found
+
+    def _next(self, position: int) -> int:
+        bucket = self._order[0]
+        self._order.rotate(-1)
+        self._positions[bucket] = position
+        return bucket

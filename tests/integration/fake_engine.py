@@ -49,6 +49,9 @@ class FakeEngine:
     def restore_items(self, partition: int, saved: Sequence[bytes]) -> int:
         return 0
 
+    def unsaved(self, most: int) -> Effects:
+        return Effects()
+
     def wanted(self, limit: int) -> list[bytes]:
         return []
 

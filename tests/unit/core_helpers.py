@@ -192,7 +192,10 @@ def reference(events: Sequence[dict[str, Any]]) -> tuple[dict, dict, dict, dict]
     counts: dict[str, list[int]] = defaultdict(lambda: [0] * 5)
     pairs: dict[tuple[str, str, str], float] = defaultdict(float)
     prices: dict[tuple[str, int], list[float]] = defaultdict(lambda: [0.0, 0.0])
-    clock, seen = max(e["ts"] for e in events if "item_id" in e and e["type"] != "hide"), set()
+    first: dict[tuple[str, str], dict[str, Any]] = {}
+    for n, e in enumerate(events):
+        first.setdefault((e["user_id"], e.get("event_id", f"e{n}")), e)
+    clock, seen = max(e["ts"] for e in first.values() if "item_id" in e and e["type"] != "hide"), set()
     for n, e in enumerate(events):
         name = e.get("event_id", f"e{n}")
         if (e["user_id"], name) in seen:

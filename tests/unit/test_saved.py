@@ -13,7 +13,7 @@ from stream.items import saved as saved_items
 from stream.items.row import BUCKETS
 from stream.shoppers import saved as saved_shoppers
 from stream.state import bucket as saved
-from stream.state.rotation import OVERHEAD_ROWS
+from stream.state.rotation import LEAST_ROWS
 from tests.unit.core_helpers import (
     T0,
     Worker,
@@ -128,7 +128,7 @@ def test_what_cannot_be_restored_is_refused_in_one_sentence():
 
 
 def test_state_is_saved_at_the_pace_of_events_oldest_bucket_first():
-    worker = Worker(rows_saved_per_event=1.2 * OVERHEAD_ROWS)
+    worker = Worker(rows_saved_per_event=1.2 * LEAST_ROWS)
     records = log(shop(4, 200))
     keys = []
     for first in range(0, 200, 10):
