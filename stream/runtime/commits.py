@@ -59,7 +59,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def _committed(self, tps: list[TP]) -> dict[TP, Committed | None]:
         coordinator = self._ensure_consumer()._coordinator
         found = await coordinator.fetch_committed_offsets([TopicPartition(*tp) for tp in tps])
-        return {tp: _parse(found.get(TopicPartition(*tp))) for tp in tps}
+        return {tp: parse_committed(found.get(TopicPartition(*tp))) for tp in tps}
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         consumer = self._ensure_consumer()
@@ -85,7 +85,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 await asyncio.sleep(COMMIT_RETRY_S)
 
 
-def _parse(found: Any) -> Committed | None:
+def parse_committed(found: Any) -> Committed | None:
+    """What a group's offset and metadata say; None for none."""
     if found is None or found.offset < 0:
         return None
     metadata = found.metadata or ""

@@ -25,6 +25,7 @@ from stream.local import Stack
 from stream.pipeline import Pipeline
 from stream.pricing import Mode, PricingConfig
 from stream.runtime import topics
+from stream.runtime.bystander import restore
 from stream.runtime.settings import Settings
 from stream.simulate import Shop, ShopConfig
 from stream.state.hashing import murmur2
@@ -274,3 +275,16 @@ async def test_a_killed_worker_replaced_by_two_changes_no_count(
     replayed = sum(status["engine"]["replayed"] for status in fleet.statuses())
     assert (replayed < half / 4) == bool(rows_saved_per_event), replayed
     fleet.stop()
+
+
+async def test_a_worker_that_is_stopped_leaves_nothing_to_replay(fleet: Fleet) -> None:
+    events = shop_log()
+    expected = InProcess(events)
+    fleet.start(1)
+    await produce(fleet.settings, "events", rows(events))
+    fleet.wait_quiet(len(events))
+    fleet.stop()
+    engine = Engine(CONFIG)
+    await restore(fleet.settings, engine)
+    assert engine.metrics.replayed == 0
+    assert_same_counts(counts(expected.pipeline.engine), counts(engine))

@@ -19,7 +19,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream.errors import RetentionError
-from stream.runtime.commits import Committed, _parse
+from stream.runtime.commits import Committed, parse_committed
 from stream.runtime.transport import BatchSchema, Consumer, Transport
 
 TP0 = TP("events", 0)
@@ -238,10 +238,12 @@ async def test_a_forgotten_message_is_waited_for_no_more_and_commits_nothing():
 
 
 def test_committed_offsets_carry_the_lineage():
-    assert _parse(SimpleNamespace(offset=12, metadata="1700000000000")) == Committed(12, 1_700_000_000_000)
-    assert _parse(SimpleNamespace(offset=12, metadata="")) == Committed(12, 0)
-    assert _parse(SimpleNamespace(offset=-1, metadata="")) is None
-    assert _parse(None) is None
+    assert parse_committed(SimpleNamespace(offset=12, metadata="1700000000000")) == Committed(
+        12, 1_700_000_000_000
+    )
+    assert parse_committed(SimpleNamespace(offset=12, metadata="")) == Committed(12, 0)
+    assert parse_committed(SimpleNamespace(offset=-1, metadata="")) is None
+    assert parse_committed(None) is None
 
 
 def test_the_schema_hands_through():

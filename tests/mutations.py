@@ -1,0 +1,202 @@
+"""`python -m tests.mutations`: take out one guard after the other, and see that its test fails.
+
+Each runs in a copy of the source. What `docs/guarantees.md` promises is held by these tests; a mutation that
+none of them notices is printed, and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+PROTOCOL = "tests/unit/test_protocol.py"
+
+
+class Mutation(NamedTuple):
+    """One guard taken out: in `path`, `old` becomes `new`, and `test` has to notice."""
+
+    guard: str
+    path: str
+    old: str
+    new: str
+    test: str
+
+
+MUTATIONS = (
+    Mutation(
+        "a bucket of shoppers takes only what lies above its position",
+        "stream/shoppers/advance.py",
+        "if events.offset[e] <= shoppers.positions[row.bucket]:",
+        "if events.offset[e] < 0:",
+        PROTOCOL,
+    ),
+    Mutation(
+        "a bucket of items takes only what lies above its position",
+        "stream/items/unit.py",
+        'behind = self._positions[table.rows["bucket"][numbers]] < offset',
+        "behind = np.ones(len(numbers), np.bool_)",
+        PROTOCOL,
+    ),
+    Mutation(
+        "of a range that overlaps what was applied only the rest counts",
+        "stream/items/unit.py",
+        'fresh = int(np.searchsorted(message.offset, known, side="right"))',
+        "fresh = 0",
+        PROTOCOL,
+    ),
+    Mutation(
+        "a range that was applied whole is left out",
+        "stream/items/unit.py",
+        "if message.upto <= known:",
+        "if False:",
+        PROTOCOL,
+    ),
+    Mutation(
+        "a range that begins beyond what was applied is not applied",
+        "stream/items/unit.py",
+        "if message.since > known:",
+        "if False:",
+        "tests/unit/test_engine.py",
+    ),
+    Mutation(
+        "after a restore the next range begins where the newest bucket's sender stood",
+        "stream/saving.py",
+        "latest = max(buckets",
+        "latest = min(buckets",
+        PROTOCOL,
+    ),
+    Mutation(
+        "the watermark of the replay is that of the oldest bucket",
+        "stream/saving.py",
+        "oldest = min(buckets",
+        "oldest = max(buckets",
+        PROTOCOL,
+    ),
+    Mutation(
+        "the clock of the replay is that of the oldest bucket",
+        "stream/saving.py",
+        "unit.state.clock_ms[0] = min(buckets",
+        "unit.state.clock_ms[0] = max(buckets",
+        PROTOCOL,
+    ),
+    Mutation(
+        "during a replay the next range does not begin later than what was sent",
+        "stream/shoppers/pack.py",
+        "since[:] = latest.tolist()",
+        "since[:] = [int(batch.offset[-1])] * len(since)",
+        PROTOCOL,
+    ),
+    Mutation(
+        "seen event ids are part of a bucket",
+        "stream/shoppers/saved.py",
+        "more=seen,",
+        "more={},",
+        PROTOCOL,
+    ),
+    Mutation(
+        "buckets of another life of the unit are left out",
+        "stream/saving.py",
+        "(bucket.stage, bucket.partition, bucket.lineage_ms) == mine",
+        "True",
+        "tests/unit/test_saved.py",
+    ),
+    Mutation(
+        "buckets are sent only after all that they imply is delivered",
+        "stream/runtime/outbox.py",
+        "messages += dead_letters(effects.refused, topic, partition)",
+        "messages += saved; saved = []; messages += dead_letters(effects.refused, topic, partition)",
+        "tests/unit/test_runtime_outbox.py",
+    ),
+    Mutation(
+        "a batch is acknowledged only after its effects are delivered",
+        "stream/runtime/lane.py",
+        "delivered = not ready or await self._delivered(ready)",
+        "delivered = True",
+        "tests/unit/test_runtime_lane.py",
+    ),
+    Mutation(
+        "a record that the state holds is not applied again",
+        "stream/runtime/units.py",
+        "if record.offset >= self.next_offset]",
+        "]",
+        "tests/unit/test_runtime_units.py",
+    ),
+    Mutation(
+        "records that retention has eaten unread are refused",
+        "stream/runtime/units.py",
+        "if begin > stand.offset:",
+        "if False:",
+        "tests/unit/test_runtime_units.py",
+    ),
+    Mutation(
+        "an acknowledgement of an earlier generation commits nothing",
+        "stream/runtime/transport.py",
+        "if message.generation_id == self.app.consumer_generation_id",
+        "if True",
+        "tests/unit/test_runtime_transport.py",
+    ),
+    Mutation(
+        "an older value never overwrites a newer one in Redis",
+        "stream/runtime/redis_sink.py",
+        "and old > string.sub",
+        "and 'x' < string.sub",
+        "tests/integration/test_sinks.py",
+    ),
+)
+
+
+def notices(mutation: Mutation, copy: Path) -> bool:
+    """Whether the test fails on the mutated copy. Raises `ValueError` when there is nothing to mutate."""
+    target = copy / mutation.path
+    source = target.read_text()
+    if source.count(mutation.old) != 1:
+        raise ValueError(f"{mutation.path} has {source.count(mutation.old)} times: {mutation.old}")
+    target.write_text(source.replace(mutation.old, mutation.new))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", mutation.test],
+            cwd=copy,
+            # The copy's own packages; kernels are compiled where no other copy looks.
+            env={**os.environ, "PYTHONPATH": str(copy), "XDG_CACHE_HOME": str(copy / ".cache")},
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        target.write_text(source)
+    if done.returncode not in (0, 1):
+        raise ValueError(f"the test could not be run: {done.stdout[-500:]} {done.stderr[-500:]}")
+    return done.returncode == 1
+
+
+def main() -> int:
+    """Every mutation, one after the other; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__.splitlines()[0])
+    parser.add_argument("-k", default="", metavar="TEXT", help="only guards whose name holds this")
+    chosen = parser.parse_args().k
+    missed = 0
+    with tempfile.TemporaryDirectory(prefix="stream-mutations-") as folder:
+        copy = Path(folder) / "copy"
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        for mutation in MUTATIONS:
+            if chosen not in mutation.guard:
+                continue
+            began = time.monotonic()
+            noticed = notices(mutation, copy)
+            missed += not noticed
+            print(
+                f"{'noticed' if noticed else 'MISSED '} {time.monotonic() - began:5.1f} s  {mutation.guard}",
+                flush=True,
+            )
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
