@@ -81,6 +81,16 @@ async def take_turn(
     return msgspec.structs.replace(watched, redis_writes=sets, shoppers_in_redis=served)
 
 
+async def committed(settings: Settings, ends: Ends) -> bool:
+    """Whether the group has committed all that its input topics hold."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    await admin.start()
+    try:
+        return await _committed(admin, ends, settings)
+    finally:
+        await admin.close()
+
+
 async def _watch(settings: Settings, events: int, alive: Callable[[], bool], log: Path) -> WorkerTurn:
     clock = asyncio.get_running_loop().time
     began, first, last_list, lists = clock(), 0.0, 0.0, 0

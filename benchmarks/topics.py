@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -91,8 +91,8 @@ class Ends:
         return sum(ends.values())
 
 
-async def read(bootstrap: str, topic: str, partitions: int) -> list[tuple[bytes, bytes]]:
-    """All (key, value) of a topic, in order within each partition."""
+async def read(bootstrap: str, topic: str, partitions: int) -> list[Any]:
+    """All records of a topic, in order within each partition."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
     await consumer.start()
     try:
@@ -100,10 +100,10 @@ async def read(bootstrap: str, topic: str, partitions: int) -> list[tuple[bytes,
         ends = await consumer.end_offsets(every)
         consumer.assign(every)
         await consumer.seek_to_beginning(*every)
-        found: list[tuple[bytes, bytes]] = []
-        while sum(ends.values()) > len(found):
-            batches: dict[TopicPartition, Sequence[object]] = await consumer.getmany(timeout_ms=1000)
-            found += [(r.key, r.value) for r in itertools.chain.from_iterable(batches.values())]  # type: ignore[attr-defined]
+        found: list[Any] = []
+        while any([await consumer.position(tp) < end for tp, end in ends.items()]):
+            for batch in (await consumer.getmany(timeout_ms=1000)).values():
+                found += batch
         return found
     finally:
         await consumer.stop()

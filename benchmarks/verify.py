@@ -48,9 +48,9 @@ async def verify(bootstrap: str, events: list[Event], folder: Path, names: Itera
         if name == BARE:
             continue
         found = [
-            (key, answer["items"], answer["scores"])
-            for key, value in await read(bootstrap, f"bench.{name}.verify", 1)
-            for answer in (json.loads(value),)
+            (record.key, answer["items"], answer["scores"])
+            for record in await read(bootstrap, f"bench.{name}.verify", 1)
+            for answer in (json.loads(record.value),)
         ]
         for number, (got, want) in enumerate(zip(found, wanted, strict=False)):
             if got != want:

@@ -1,0 +1,181 @@
+"""`python -m benchmarks.chaos`: is anything lost or counted twice, whatever happens to the workers?"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from redis import Redis
+from rich.console import Console
+
+from benchmarks.chaos import shop, verify
+from benchmarks.chaos.crew import Crew
+from benchmarks.chaos.faults import APART_S, FULL, KILL, SHORT, Fault, Faults, plan
+from benchmarks.chaos.feed import Feed
+from benchmarks.chaos.watch import Watch
+from benchmarks.contender import ContenderError
+from benchmarks.stream_worker import committed
+from benchmarks.topics import Ends, read
+from stream.cli.worker import engine_config
+from stream.engine import Engine
+from stream.errors import StreamError
+from stream.local import Stack, running
+from stream.runtime import topics
+from stream.runtime.bystander import restore
+from stream.runtime.settings import Settings
+
+EVENTS, SHORT_EVENTS = 1_000_000, 150_000
+WORKERS = 3
+PARTITIONS = 8
+SEED = 1
+DRAIN_TIMEOUT_S = 300.0
+RECOVERY_S = 15.0
+
+progress = Console(stderr=True, highlight=False)
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.chaos",
+        description="Kill, freeze and cut off workers under load; then count everything again.",
+        epilog="example: python -m benchmarks.chaos --short --json",
+    )
+    parser.add_argument("--short", action="store_true", help="five faults instead of twenty-five")
+    parser.add_argument("--events", type=int, help=f"events sent ({EVENTS}; short {SHORT_EVENTS})")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the shop and of the faults (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser.parse_args(given)
+
+
+async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> dict[str, Any]:
+    """Send, break, wait, count; the whole report."""
+    environment = {
+        "STREAM_BOOTSTRAP": stack.bootstrap,
+        "STREAM_REDIS_URL": stack.redis_url,
+        "STREAM_PARTITIONS": str(PARTITIONS),
+    }
+    settings = Settings.load(
+        None, bootstrap=stack.bootstrap, redis_url=stack.redis_url, partitions=PARTITIONS
+    )
+    await topics.prepare(settings)
+    kinds = plan(SHORT if options.short else FULL, options.seed)
+    events = options.events or (SHORT_EVENTS if options.short else EVENTS)
+    arrivals = shop.arrivals(events, int(time.time()) * 1000, options.seed)
+    # The last fault is over before the last event is sent.
+    pace = events / ((len(kinds) + 1) * (APART_S + 12.0))
+    redis = Redis.from_url(stack.redis_url)
+    crew = Crew(settings, environment, redis, folder)
+    feed = Feed(stack.bootstrap, settings.topic(topics.EVENTS), PARTITIONS, arrivals, pace)
+    lists = settings.topic(topics.OF_KIND["recs"])
+    try:
+        async with Watch(stack.bootstrap, lists, PARTITIONS) as watch:
+            for _ in range(WORKERS):
+                crew.start()
+            await crew.ready()
+            sending = asyncio.create_task(feed.run())
+            faults = Faults(
+                stack, crew, watch, redis, lambda: feed.ends, settings.session_timeout_s,
+                settings.topic(topics.SHOPPER_STATE), options.seed,
+            )  # fmt: skip
+            done = [await _one(faults, kind, feed) for kind in kinds]
+            await sending
+            await _drained(settings, crew)
+            await crew.stop()
+        return await _counted(settings, redis, watch, done) | {"events": feed.sent, "pace_per_s": pace}
+    finally:
+        await crew.stop()
+        redis.close()
+
+
+async def _one(faults: Faults, kind: str, feed: Feed) -> Fault:
+    fault = await faults.do(kind)
+    progress.print(
+        f"[dim]{feed.sent:,} events; {kind}: went on after {fault.recovery_s:.1f} s, "
+        f"{fault.redelivered:,} lists made twice"
+    )
+    return fault
+
+
+async def _drained(settings: Settings, crew: Crew) -> None:
+    """Until the group has committed all that its input topics hold."""
+    deadline = asyncio.get_running_loop().time() + DRAIN_TIMEOUT_S
+    async with Ends(settings.bootstrap) as ends:
+        while not await committed(settings, ends):
+            crew.check()
+            if asyncio.get_running_loop().time() > deadline:
+                raise ContenderError(
+                    f"the workers were not done {DRAIN_TIMEOUT_S:.0f} s after the last event"
+                )
+            await asyncio.sleep(0.2)
+
+
+async def _counted(settings: Settings, redis: Redis, watch: Watch, done: Sequence[Fault]) -> dict[str, Any]:
+    log = await read(settings.bootstrap, settings.topic(topics.EVENTS), PARTITIONS)
+    counter = verify.counted(log)
+    letters = await read(settings.bootstrap, settings.topic(topics.DEAD_LETTERS), PARTITIONS)
+    unnoticed, needless = verify.missing_dead_letters(letters, counter.malformed)
+    engine = Engine(engine_config(settings))
+    began = time.monotonic()
+    await restore(settings, engine)
+    report: dict[str, Any] = {
+        "records": len(log),
+        "retries": counter.retries,
+        "malformed": len(counter.malformed),
+        "malformed_not_in_dead_letters": unnoticed,
+        "dead_letters_of_good_events": needless,
+        "restore_s": time.monotonic() - began,
+        "replayed": engine.metrics.replayed,
+        **verify.compare(engine, counter),
+        "stale_in_redis": verify.stale_in_redis(redis, settings.prefix, watch.latest),
+        "recovery_s_max": max(fault.recovery_s for fault in done if fault.kind.startswith(KILL)),
+        "redelivered": sum(fault.redelivered for fault in done),
+        "faults": [msgspec.structs.asdict(fault) for fault in done],
+        "cpus": os.cpu_count(),
+    }
+    report["failed"] = [
+        name
+        for name in (
+            "lost", "double", "items_differ", "pair_rows_differ", "shoppers_differ",
+            "malformed_not_in_dead_letters", "dead_letters_of_good_events", "stale_in_redis",
+        )
+        if report[name]
+    ]  # fmt: skip
+    report["failed"] += [
+        f"nothing redelivered after {fault.kind}"
+        for fault in done
+        if fault.kind.startswith(KILL) and not fault.redelivered
+    ]
+    if report["recovery_s_max"] > RECOVERY_S:
+        report["failed"].append(f"recovery took longer than {RECOVERY_S:.0f} s")
+    return report
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Run the benchmark; the exit code: 0 all was counted once, 1 not, 2 it could not be made."""
+    options = arguments(given)
+    try:
+        with running(heap_mb=512) as stack, tempfile.TemporaryDirectory(prefix="stream-chaos-") as folder:
+            report = asyncio.run(measure(options, stack, Path(folder)))
+    except (StreamError, ContenderError, TimeoutError) as error:
+        progress.print(f"The benchmark could not be made: {error}", style="red", markup=False)
+        return 2
+    if options.json:
+        print(json.dumps(report))
+    else:
+        for name, value in report.items():
+            Console().print(f"{name}: {value}", markup=False)
+    return 1 if report["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
