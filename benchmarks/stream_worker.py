@@ -81,14 +81,19 @@ async def take_turn(
     return msgspec.structs.replace(watched, redis_writes=sets, shoppers_in_redis=served)
 
 
-async def committed(settings: Settings, ends: Ends) -> bool:
-    """Whether the group has committed all that its input topics hold."""
+async def committed_offsets(settings: Settings) -> dict[str, int]:
+    """Sum of the offsets that the group has committed, by input topic."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
     await admin.start()
     try:
-        return await _committed(admin, ends, settings)
+        return await _offsets(admin, settings)
     finally:
         await admin.close()
+
+
+async def done(settings: Settings, ends: Ends) -> bool:
+    """Whether the group has committed all that its input topics hold."""
+    return await _reached(await committed_offsets(settings), ends, settings)
 
 
 async def _watch(settings: Settings, events: int, alive: Callable[[], bool], log: Path) -> WorkerTurn:
@@ -107,7 +112,7 @@ async def _watch(settings: Settings, events: int, alive: Callable[[], bool], log
                 found = await ends.count(settings.topic(LISTS), settings.partitions)
                 if found > lists:
                     first, last_list, lists = first or now, now, found
-                if first and await _committed(admin, ends, settings):
+                if first and await _reached(await _offsets(admin, settings), ends, settings):
                     done = clock()
                     break
                 await asyncio.sleep(SAMPLE_S)
@@ -118,14 +123,18 @@ async def _watch(settings: Settings, events: int, alive: Callable[[], bool], log
     return WorkerTurn(events, done - first, last_list - first, lists, 0, 0, dead)
 
 
-async def _committed(admin: AIOKafkaAdminClient, ends: Ends, settings: Settings) -> bool:
-    """Whether the group has committed all that its input topics hold."""
+async def _offsets(admin: AIOKafkaAdminClient, settings: Settings) -> dict[str, int]:
     offsets = await admin.list_consumer_group_offsets(settings.group)
+    return {
+        name: sum(max(at.offset, 0) for tp, at in offsets.items() if tp.topic == settings.topic(name))
+        for name in INPUTS
+    }
+
+
+async def _reached(offsets: dict[str, int], ends: Ends, settings: Settings) -> bool:
     for name in INPUTS:
-        topic = settings.topic(name)
         # One partition of `examples`: the learner's topic is never split.
         partitions = 1 if name == topics.EXAMPLES else settings.partitions
-        reached = sum(max(at.offset, 0) for tp, at in offsets.items() if tp.topic == topic)
-        if reached < await ends.count(topic, partitions):
+        if offsets[name] < await ends.count(settings.topic(name), partitions):
             return False
     return True

@@ -141,11 +141,17 @@ class Engine:
 
     def restore_shoppers(self, partition: int, saved: Iterable[bytes]) -> int:
         """Put saved buckets into a new unit; the offset from which its log is to be replayed."""
-        return self.saving.restore_shoppers(self._unit(self.shopper_units, partition, "events"), saved)
+        unit = self._unit(self.shopper_units, partition, "events")
+        start = self.saving.restore_shoppers(unit, saved)
+        self.metrics.rows_restored += len(unit)
+        return start
 
     def restore_items(self, partition: int, saved: Iterable[bytes]) -> int:
         """Put saved buckets into a new unit; the offset from which its log is to be replayed."""
-        return self.saving.restore_items(self._unit(self.item_units, partition, "item-updates"), saved)
+        unit = self._unit(self.item_units, partition, "item-updates")
+        start = self.saving.restore_items(unit, saved)
+        self.metrics.rows_restored += int(unit.bucket_size.sum())
+        return start
 
     # -- the two stages --------------------------------------------------------------------------
 
@@ -189,7 +195,7 @@ class Engine:
         if not len(self.popular.numbers):
             # The first that is known of anything: at the next tick it would miss many shoppers.
             self._popularity(effects, now_ms)
-        effects.saved += self.saving.items_due(unit, unit.touches - touches)
+        effects.saved += self.saving.items_due(unit, unit.touches - touches, len(records))
         self.metrics.pairs += unit.pairs - pairs
         self.metrics.holes += unit.holes - holes
         self.metrics.count(effects)

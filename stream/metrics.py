@@ -18,6 +18,8 @@ class Metrics:
 
     records: int = 0
     events: int = 0
+    rows_restored: int = 0
+    """Rows of shoppers and items that came from saved buckets."""
     replayed: int = 0
     duplicates: int = 0
     crowded: int = 0

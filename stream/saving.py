@@ -22,6 +22,11 @@ ITEM_ROWS = 10
 """Rows of the shopper stage that one of the item stage costs: some bytes more, and ten times the names."""
 
 
+MESSAGE_EVENTS = 25
+"""Events that applying a message costs beyond its own: with little traffic messages are small, and what
+counts is how long their replay would take."""
+
+
 class Saving:
     """The rotation of every open unit. `rows_per_event` sets their pace (`stream.state.rotation`)."""
 
@@ -38,9 +43,11 @@ class Saving:
         due = self._rotation(unit).due(events, unit.state.room.size, unit.position)
         return [_shoppers(unit, bucket) for bucket in due]
 
-    def items_due(self, unit: ItemUnit, events: int) -> list[Message]:
-        """Buckets to be saved after `events` more events touched items of the unit."""
-        due = self._rotation(unit).due(events, unit.bucket_size * ITEM_ROWS, unit.position)
+    def items_due(self, unit: ItemUnit, touches: int, messages: int) -> list[Message]:
+        """Buckets to be saved after `messages` more messages, in which `touches` events touched items."""
+        due = self._rotation(unit).due(
+            touches + MESSAGE_EVENTS * messages, unit.bucket_size * ITEM_ROWS, unit.position
+        )
         return [_items(unit, bucket) for bucket in due]
 
     def shoppers_left(self, unit: ShopperUnit, most: int) -> list[Message]:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -19,11 +20,11 @@ from rich.console import Console
 
 from benchmarks.chaos import shop, verify
 from benchmarks.chaos.crew import Crew
-from benchmarks.chaos.faults import APART_S, FULL, KILL, SHORT, Fault, Faults, plan
+from benchmarks.chaos.faults import FULL, KILL, SHORT, Fault, Faults, longest_s, plan
 from benchmarks.chaos.feed import Feed
 from benchmarks.chaos.watch import Watch
 from benchmarks.contender import ContenderError
-from benchmarks.stream_worker import committed
+from benchmarks.stream_worker import done as all_done
 from benchmarks.topics import Ends, read
 from stream.cli.worker import engine_config
 from stream.engine import Engine
@@ -37,6 +38,8 @@ EVENTS, SHORT_EVENTS = 1_000_000, 150_000
 WORKERS = 3
 PARTITIONS = 8
 SEED = 1
+FIRST_AFTER_S = 5.0
+"""So that there is something to lose."""
 DRAIN_TIMEOUT_S = 300.0
 RECOVERY_S = 15.0
 
@@ -72,7 +75,7 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
     events = options.events or (SHORT_EVENTS if options.short else EVENTS)
     arrivals = shop.arrivals(events, int(time.time()) * 1000, options.seed)
     # The last fault is over before the last event is sent.
-    pace = events / ((len(kinds) + 1) * (APART_S + 12.0))
+    pace = events / (FIRST_AFTER_S + longest_s(kinds))
     redis = Redis.from_url(stack.redis_url)
     crew = Crew(settings, environment, redis, folder)
     feed = Feed(stack.bootstrap, settings.topic(topics.EVENTS), PARTITIONS, arrivals, pace)
@@ -87,6 +90,7 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
                 stack, crew, watch, redis, lambda: feed.ends, settings.session_timeout_s,
                 settings.topic(topics.SHOPPER_STATE), options.seed,
             )  # fmt: skip
+            await asyncio.sleep(FIRST_AFTER_S)
             done = [await _one(faults, kind, feed) for kind in kinds]
             await sending
             await _drained(settings, crew)
@@ -110,7 +114,7 @@ async def _drained(settings: Settings, crew: Crew) -> None:
     """Until the group has committed all that its input topics hold."""
     deadline = asyncio.get_running_loop().time() + DRAIN_TIMEOUT_S
     async with Ends(settings.bootstrap) as ends:
-        while not await committed(settings, ends):
+        while not await all_done(settings, ends):
             crew.check()
             if asyncio.get_running_loop().time() > deadline:
                 raise ContenderError(
@@ -164,11 +168,16 @@ def main(given: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit code: 0 all was counted once, 1 not, 2 it could not be made."""
     options = arguments(given)
     try:
-        with running(heap_mb=512) as stack, tempfile.TemporaryDirectory(prefix="stream-chaos-") as folder:
-            report = asyncio.run(measure(options, stack, Path(folder)))
+        folder = Path(tempfile.mkdtemp(prefix="stream-chaos-"))
+        with running(heap_mb=512) as stack:
+            report = asyncio.run(measure(options, stack, folder))
     except (StreamError, ContenderError, TimeoutError) as error:
         progress.print(f"The benchmark could not be made: {error}", style="red", markup=False)
         return 2
+    if report["failed"]:
+        progress.print(f"The workers' logs are in {folder}.", markup=False)
+    else:
+        shutil.rmtree(folder)
     if options.json:
         print(json.dumps(report))
     else:

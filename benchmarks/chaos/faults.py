@@ -18,7 +18,9 @@ from stream.local import Stack
 
 RECOVERY_TIMEOUT_S = 90.0
 APART_S = 25.0
-"""Between two kills, so that each one's recovery is its own."""
+"""From a kill to the next fault at least, so that each one's recovery is its own."""
+CALM_S = 8.0
+"""From the others."""
 FROZEN_BEYOND_SESSION_S = 4.0
 
 KILL, KILL_TWO, KILL_RESTORING, KILL_SAVING = "kill", "kill-two", "kill-restoring", "kill-saving"
@@ -56,6 +58,11 @@ def plan(kinds: Sequence[str], seed: int) -> list[str]:
     random.Random(seed).shuffle(shuffled)
     shuffled.remove(KILL)
     return [KILL, *shuffled]
+
+
+def longest_s(kinds: Sequence[str]) -> float:
+    """How long the faults will take at most, if all goes well: a kill in a restore waits for the restore."""
+    return sum(APART_S + 11.0 if kind.startswith(KILL) else CALM_S + 12.0 for kind in kinds)
 
 
 class Faults:
@@ -99,7 +106,8 @@ class Faults:
         # The log's end may have been told before the last produced batch was acknowledged: one more is new.
         recovery_s = await self._watch.until_reached(list(self._ends()), RECOVERY_TIMEOUT_S)
         await self._crew.ready()
-        await asyncio.sleep(max(0.0, APART_S - (clock() - began)))
+        apart_s = APART_S if kind.startswith(KILL) else CALM_S
+        await asyncio.sleep(max(0.0, apart_s - (clock() - began)))
         return Fault(kind, began, recovery_s, self._watch.repeated - repeated)
 
     async def _kill(self) -> None:

@@ -37,9 +37,7 @@ def price_slot(row: Row, price_minor: int) -> int:
 def add_touches(
     rows: NDArray[np.void],
     due: Due,
-    slow: NDArray[np.float64],
-    fast: NDArray[np.float64],
-    demand: NDArray[np.float64],
+    gains: NDArray[np.float64],
     ts_ms: NDArray[np.int64],
     event: NDArray[np.uint32],
     item: NDArray[np.int32],
@@ -47,7 +45,7 @@ def add_touches(
     quantity: NDArray[np.int32],
     price_minor: NDArray[np.int64],
 ) -> None:
-    """Add the item events of one exchange message; the gains are per event, by half-life.
+    """Add the item events of one exchange message; `gains` by half-life (slow, fast, demand) and event.
 
     A view with a price is an exposure of that price, a purchase with a price one conversion (however
     many units), both decayed with the demand half-life, and the item is queued in `due` for a new price.
@@ -57,8 +55,8 @@ def add_touches(
         e = event[k]
         row = rows[item[k]]
         row.last_ts_ms = max(row.last_ts_ms, ts_ms[e])
-        row.popular += slow[e] * _INTEREST[code[k]]
-        row.trending += fast[e] * _INTEREST[code[k]]
+        row.popular += gains[0, e] * _INTEREST[code[k]]
+        row.trending += gains[1, e] * _INTEREST[code[k]]
         if code[k] == VIEW:
             row.views += 1
         elif code[k] == CART:
@@ -73,9 +71,9 @@ def add_touches(
         if price_minor[k] > 0 and (code[k] == VIEW or code[k] == PURCHASE):
             slot = price_slot(row, price_minor[k])
             if code[k] == VIEW:
-                row.exposures[slot] += demand[e]
+                row.exposures[slot] += gains[2, e]
             else:
-                row.conversions[slot] += demand[e]
+                row.conversions[slot] += gains[2, e]
             if not row.price_due:
                 row.price_due = True
                 push(due, item[k])

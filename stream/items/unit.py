@@ -15,6 +15,7 @@ from stream.items.cooccurrence import add_pairs
 from stream.items.demand import add_touches
 from stream.items.row import BUCKETS
 from stream.items.table import ItemTable
+from stream.state.decay import gain_at
 from stream.state.jit import kernel
 from stream.state.worth import is_due, worths_ms
 
@@ -96,14 +97,13 @@ class ItemUnit:
             touches = Touches(*_where(touches, behind[touches.item]))
             pairs = Pairs(*_where(pairs, behind[pairs.item]))
         item, pair_item = numbers[touches.item], numbers[pairs.item]
-        self._own(np.concatenate([item, pair_item]))
-        ts = message.ts_ms.astype(np.float64)
-        slow, fast, demand = (
-            np.exp2((ts - decay.landmark_ms) / decay.half_life_ms)
-            for decay in (table.slow, table.fast, table.demand)
-        )
+        self._own(item, pair_item)
+        slow, fast, demand = gains = np.empty((3, len(message.ts_ms)))
+        gain_at(message.ts_ms, table.slow.landmark_ms, table.slow.half_life_ms, slow)
+        gain_at(message.ts_ms, table.fast.landmark_ms, table.fast.half_life_ms, fast)
+        gain_at(message.ts_ms, table.demand.landmark_ms, table.demand.half_life_ms, demand)
         add_touches(
-            table.rows, table.price_due, slow, fast, demand, message.ts_ms, touches.event, item, touches.code,
+            table.rows, table.price_due, gains, message.ts_ms, touches.event, item, touches.code,
             touches.quantity, touches.price_minor,
         )  # fmt: skip
         self.displaced += add_pairs(
@@ -124,20 +124,25 @@ class ItemUnit:
         np.subtract.at(self.bucket_size, self.table.rows["bucket"][gone], 1)
         self.table.drop(gone)
 
-    def _own(self, numbers: NDArray[np.int32]) -> None:
+    def _own(self, item: NDArray[np.int32], pair_item: NDArray[np.int32]) -> None:
         """Give every item that is new here a row, making room in its bucket first."""
         rows = self.table.rows
-        new = np.unique(numbers[~rows["owned"][numbers]])
+        found = np.empty(len(item) + len(pair_item), np.int32)
+        new = found[: _new(rows, item, pair_item, found)]
         if not len(new):
             return
-        buckets, counts = np.unique(rows["bucket"][new], return_counts=True)
-        for bucket, count in zip(buckets.tolist(), counts.tolist(), strict=True):
-            if self.bucket_size[bucket] + count > self._bucket_cap:
-                self._evict(bucket, count, numbers)
-        self.table.drop(new)
+        buckets = rows["bucket"][new]
+        np.add.at(self.bucket_size, buckets, 1)
+        if self.bucket_size.max() > self._bucket_cap:
+            for bucket in np.unique(buckets[self.bucket_size[buckets] > self._bucket_cap]).tolist():
+                count = int(np.count_nonzero(buckets == bucket))
+                self._evict(bucket, count, np.concatenate([item, pair_item]))
+        # A copy of what another worker published; rows that nobody owned are empty else.
+        foreign = new[rows["foreign"][new]]
+        if len(foreign):
+            self.table.drop(foreign)
         rows["owned"][new] = True
         rows["last_ts_ms"][new] = self.clock_ms
-        np.add.at(self.bucket_size, rows["bucket"][new], 1)
 
     def _evict(self, bucket: int, count: int, numbers: NDArray[np.int32]) -> None:
         """Make room for `count` rows, and for an eighth of the bucket: the least valuable go, ties by the
@@ -174,6 +179,21 @@ def _where(columns: Sequence[NDArray[Any]], keep: NDArray[np.bool_]) -> list[NDA
 def _above(columns: Sequence[NDArray[Any]], fresh: int) -> list[NDArray[Any]]:
     """Rows whose event index is `fresh` or later: the others were applied before."""
     return _where(columns, columns[0] >= fresh)
+
+
+@kernel
+def _new(
+    rows: NDArray[np.void], item: NDArray[np.int32], pair_item: NDArray[np.int32], out: NDArray[np.int32]
+) -> int:
+    """Write the numbers that have no row here into `out`, each once, and mark them as owned; how many."""
+    n = 0
+    for numbers in (item, pair_item):
+        for number in numbers:
+            if not rows[number].owned:
+                rows[number].owned = True
+                out[n] = number
+                n += 1
+    return n
 
 
 @kernel

@@ -141,6 +141,7 @@ class Units:
         reader: LogReader,
     ) -> dict[TP, int]:
         """Open units and load what was saved of them; the offset from which each is to be replayed."""
+        started_ms = now_ms()
         saved = await self._saved(tps, reader)
         starts: dict[TP, int] = {}
         for tp in tps:
@@ -156,6 +157,9 @@ class Units:
                     begin,
                 )
             starts[tp] = self._units[tp].next_offset = min(max(start, begin), place.offset)
+        if tps:
+            buckets = sum(map(len, saved.values()))
+            log.info("Loaded saved state.", extra={"buckets": buckets, "ms": now_ms() - started_ms})
         return starts
 
     async def _saved(self, tps: list[TP], reader: LogReader) -> dict[TP, list[bytes]]:

@@ -10,6 +10,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.state.jit import kernel
+
 REBASE_HALF_LIVES = 64
 """Spacing of landmarks. float32 ends at 2**127, which leaves 2**63 for the sums themselves."""
 
@@ -36,3 +41,12 @@ class Decay:
         before_ms = landmark_ms if math.isnan(self.landmark_ms) else self.landmark_ms
         self.landmark_ms = max(landmark_ms, before_ms)
         return math.exp2(min(0.0, before_ms - landmark_ms) / self.half_life_ms)
+
+
+@kernel
+def gain_at(
+    ts_ms: NDArray[np.int64], landmark_ms: float, half_life_ms: float, out: NDArray[np.float64]
+) -> None:
+    """`Decay.gain` of many events."""
+    for k in range(len(ts_ms)):
+        out[k] = 2.0 ** ((ts_ms[k] - landmark_ms) / half_life_ms)

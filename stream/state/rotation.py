@@ -18,6 +18,9 @@ class Rotation:
 
     The whole state of n rows is thus written once in n / `rows_per_event` events, whatever their pace: that
     is the longest replay after a crash, and the share of the time that saving takes stays the same.
+
+    After a restore nothing is saved before the unit has come to where its newest bucket stands: older ones
+    are on their way there, and this one holds more than the unit's position says.
     """
 
     def __init__(self, buckets: int, rows_per_event: float) -> None:
@@ -25,17 +28,19 @@ class Rotation:
         self._order = deque(range(buckets))
         self._positions = [-1] * buckets
         self._credit = 0.0
+        self._newest = -1
 
     def begin(self, positions: Sequence[int]) -> None:
         """Go on after a restore from buckets at these positions: the one saved longest ago comes first."""
         self._positions = list(positions)
+        self._newest = max(positions)
         self._order = deque(sorted(range(len(positions)), key=lambda bucket: (positions[bucket], bucket)))
 
     def due(self, events: int, sizes: NDArray[np.int64], position: int) -> list[int]:
         """Buckets to save at `position`, after `events` further events; `sizes` are their rows."""
         self._credit += events * self._rows_per_event
         found: list[int] = []
-        while len(found) < len(self._order):
+        while len(found) < len(self._order) and position >= self._newest:
             cost = max(int(sizes[self._order[0]]), LEAST_ROWS)
             if self._credit < cost:
                 break
@@ -46,7 +51,8 @@ class Rotation:
     def rest(self, most: int, position: int) -> list[int]:
         """Up to `most` buckets that were not saved at `position` yet, whatever the pace."""
         found: list[int] = []
-        while self._rows_per_event and len(found) < most and self._positions[self._order[0]] < position:
+        most = most if self._rows_per_event and position >= self._newest else 0
+        while len(found) < most and self._positions[self._order[0]] < position:
             found.append(self._next(position))
         return found
 

@@ -15,6 +15,7 @@ from stream.shoppers import saved as saved_shoppers
 from stream.state import bucket as saved
 from stream.state.rotation import LEAST_ROWS
 from tests.unit.core_helpers import (
+    MINUTE_MS,
     T0,
     Worker,
     assert_close,
@@ -26,6 +27,7 @@ from tests.unit.core_helpers import (
     shopper_states,
 )
 
+DAY_MS = 1440 * MINUTE_MS
 KINDS = ("view", "view", "view", "cart", "purchase", "purchase", "return", "hide", "like")
 
 
@@ -57,11 +59,12 @@ def assert_same(one: Worker, other: Worker) -> None:
         assert_close(mine, theirs)
 
 
+@pytest.mark.parametrize("inactive_ms", [DAY_MS, 15 * MINUTE_MS])
 @pytest.mark.parametrize("seed", range(8))
-def test_units_restored_from_buckets_of_many_positions_are_what_they_were(seed):
+def test_units_restored_from_buckets_of_many_positions_are_what_they_were(seed, inactive_ms):
     rng = random.Random(seed)
     records = log(shop(seed))
-    one = Worker(item_partitions=2)
+    one = Worker(item_partitions=2, inactive_ms=inactive_ms)
     state: dict[tuple[str, int, int], bytes] = {}
     for first in range(0, 500, 20):
         one.feed(records[first : first + 20])
@@ -72,7 +75,7 @@ def test_units_restored_from_buckets_of_many_positions_are_what_they_were(seed):
                 state["shoppers", 0, bucket] = saved_shoppers.save(one.engine.shopper_units[0], bucket)
                 for q, unit in one.engine.item_units.items():
                     state["items", q, bucket] = saved_items.save(unit, bucket)
-    other = Worker(item_partitions=2)
+    other = Worker(item_partitions=2, inactive_ms=inactive_ms)
     for q in other.engine.item_units:
         start = other.engine.restore_items(q, [v for (s, p, _), v in state.items() if (s, p) == ("items", q)])
         assert 0 < start < len(one.sent[q])
