@@ -1,0 +1,138 @@
+"""`python -m benchmarks.capacity`: bytes a shopper, an item and an event, of one engine without Kafka."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.workload import encode, generate
+from stream.effects import Effects
+from stream.engine import Engine, EngineConfig
+from stream.events.records import LogRecord
+from stream.items.row import BUCKETS, ITEM
+from stream.items.saved import save as save_items
+from stream.pipeline import warm_up
+from stream.shoppers.row import HISTORY, SHOPPER
+from stream.shoppers.saved import save as save_shoppers
+
+SHOPPERS, ITEMS, EVENTS = 300_000, 50_000, 600_000
+BATCH = 2_000
+PAGE_BYTES = 4096
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is really there."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
+
+
+class Fed:
+    """One engine with one partition of each stage, and what its batches would have written."""
+
+    def __init__(self, max_shoppers: int, max_items: int) -> None:
+        self.engine = Engine(EngineConfig(max_shoppers=max_shoppers, max_items=max_items))
+        self.engine.open_shoppers(0, 1)
+        self.engine.open_items(0, 1)
+        self.events = self.exchange_bytes = self.list_bytes = self.lists = 0
+        self._messages = 0
+        self._now_ms = int(time.time()) * 1000
+
+    def feed(self, values: Iterable[tuple[bytes, bytes]]) -> None:
+        """(key, value) of events."""
+        batch: list[LogRecord] = []
+        for key, value in values:
+            batch.append(LogRecord(self.events, self._now_ms, key, value))
+            self.events += 1
+            if len(batch) == BATCH:
+                self._apply(batch)
+                batch = []
+        if batch:
+            self._apply(batch)
+
+    def _apply(self, batch: Sequence[LogRecord]) -> None:
+        effects = self.engine.shoppers(0, batch, self._now_ms)
+        for message in effects.messages:
+            if message.topic == "item-updates":
+                self.exchange_bytes += len(message.value)
+                self._messages += 1
+                record = LogRecord(self._messages, self._now_ms, message.key, message.value)
+                self._told(self.engine.items(0, [record], self._now_ms))
+        for values in effects.values:
+            self.list_bytes += sum(map(len, values.values))
+            self.lists += len(values.values)
+
+    def _told(self, effects: Effects) -> None:
+        for message in effects.messages:
+            self.engine.control(message.topic, message.key, message.value)
+
+
+def measure() -> dict[str, Any]:
+    """Feed one kind after the other and look how much memory each took."""
+    warm_up()
+    fed = Fed(2 * SHOPPERS, 2 * ITEMS)
+    end_ms = int(time.time()) * 1000
+    start = resident_bytes()
+    fed.feed(
+        (
+            b"shopper-%012d" % k,
+            b'{"type":"view","event_id":"%d","ts":%d,"user_id":"shopper-%012d","item_id":"i0"}'
+            % (k, end_ms, k),
+        )
+        for k in range(SHOPPERS)
+    )
+    with_shoppers = resident_bytes()
+    fed.feed(
+        (
+            b"s",
+            b'{"type":"view","event_id":"%d","ts":%d,"user_id":"s","session_id":"%d","item_id":"item-%012d"}'
+            % (SHOPPERS + k, end_ms, k, k),
+        )
+        for k in range(ITEMS)
+    )
+    with_items = resident_bytes()
+    # Of a busy shop, because what is saved and sent is compressed or holds what the events hold.
+    busy = Fed(2 * SHOPPERS, 2 * ITEMS)
+    log = list(encode(generate(EVENTS, end_ms)))
+    busy.feed((key, value) for _, key, value, _ in log)
+    shoppers, items = busy.engine.shopper_units[0], busy.engine.item_units[0]
+    saved_shoppers = sum(len(save_shoppers(shoppers, bucket)) for bucket in range(BUCKETS))
+    saved_items = sum(len(save_items(items, bucket)) for bucket in range(BUCKETS))
+    return {
+        "bytes_per_shopper": (with_shoppers - start) / SHOPPERS,
+        "bytes_per_shopper_row": SHOPPER.itemsize,
+        "bytes_per_history": HISTORY.itemsize,
+        "bytes_per_item": (with_items - with_shoppers) / ITEMS,
+        "bytes_per_item_row": ITEM.itemsize,
+        "saved_bytes_per_shopper": saved_shoppers / len(shoppers),
+        "saved_bytes_per_item": saved_items / len(items.members()),
+        "event_bytes": sum(len(key) + len(value) for _, key, value, _ in log) / len(log),
+        "exchange_bytes_per_event": busy.exchange_bytes / busy.events,
+        "list_bytes": busy.list_bytes / busy.lists,
+        "shoppers": SHOPPERS,
+        "items": ITEMS,
+        "events": EVENTS,
+    }
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Run the measurement; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.capacity", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args(given)
+    report = measure()
+    if options.json:
+        print(json.dumps(report))
+    else:
+        for name, value in report.items():
+            Console().print(f"{name}: {value:,.0f}", markup=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
