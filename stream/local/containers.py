@@ -13,15 +13,19 @@ from urllib.parse import urlsplit
 
 from stream.local.child import log_tail
 from stream.local.kafka import BROKER_SETTINGS, kafka_healthy
+from stream.local.leftovers import HOME_LABEL, volume_name
 from stream.local.pins import KAFKA_VERSION
 from stream.local.ports import LOOPBACK, answers
 from stream.local.redis_server import redis_healthy
+from stream.local.service import PortTakenError
 
 KAFKA_IMAGE = f"apache/kafka:{KAFKA_VERSION}"
 REDIS_IMAGE = "redis:7.2.5-alpine"
 _ENGINE_TIMEOUT_S = 2
 _SOCKET = Path("/var/run/docker.sock")
 _KAFKA_PORT, _CONTROLLER_PORT, _REDIS_PORT = 9092, 9093, 6379
+# What the engine says when a program of this machine, or another container, has the port.
+_PORT_TAKEN = ("address already in use", "port is already allocated")
 
 
 def docker_answers() -> bool:
@@ -59,48 +63,68 @@ class _Container:
     """One container with one port published on loopback, its output copied to a log file."""
 
     name: str
+    image: str
+    inner_port: int
+    data: str
 
-    def __init__(
-        self, image: str, home: Path, port: int, inner_port: int, env: dict[str, str], command: str
-    ) -> None:
+    def __init__(self, home: Path, port: int, keep_data: bool, env: dict[str, str], command: str) -> None:
+        from testcontainers.core.config import testcontainers_config
         from testcontainers.core.container import DockerContainer
 
+        # Its reaper would be one more image to pull, and would listen on every interface of this machine with
+        # the engine's socket in hand. Here the supervisor cleans up, and `leftovers` behind it.
+        testcontainers_config.ryuk_disabled = True
         self.port = port
         self.log = home / f"{self.name}.log"
-        container: Any = DockerContainer(image, env=env, command=command or None)
+        container: Any = DockerContainer(self.image)
+        container.with_kwargs(labels={HOME_LABEL: str(home)})
+        container.env.update(env)
+        if command:
+            container.with_command(command)
         # Fixed, because a port that Docker chose would change when the container is stopped and started.
-        container.ports[f"{inner_port}/tcp"] = (LOOPBACK, port)
+        container.ports[f"{self.inner_port}/tcp"] = (LOOPBACK, port)
+        if keep_data:
+            container.with_volume_mapping(volume_name(home, self.name), self.data, "rw")
         self._container = container
+        self._wrapped: Any = None
         self._log_start = 0
 
     def start(self) -> None:
-        """Create the container (the image is pulled the first time), or start the stopped one again."""
+        """Create the container (the image is pulled the first time), or start the stopped one again.
+
+        Raises PortTakenError when another program was faster.
+        """
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
         since_s = int(time.time())  # an engine keeps the output of earlier starts
-        wrapped = self._container.get_wrapped_container()
-        if wrapped is None:
-            self._container.start()
-            wrapped = self._container.get_wrapped_container()
-        else:
-            wrapped.start()
+        try:
+            if self._wrapped is None:
+                self._container.start()
+                self._wrapped = self._container.get_wrapped_container()
+            else:
+                self._wrapped.start()
+        except Exception as error:
+            if any(sign in str(error) for sign in _PORT_TAKEN):
+                raise PortTakenError from error
+            raise
         # A daemon: the stream ends with the container, or with this process.
-        threading.Thread(target=_copy_output, args=(wrapped, self.log, since_s), daemon=True).start()
+        threading.Thread(target=_copy_output, args=(self._wrapped, self.log, since_s), daemon=True).start()
 
     def stop(self) -> None:
-        """Stop the container; its data stays inside it."""
-        self._container.get_wrapped_container().stop(timeout=30)
+        """Stop the container; its data stays where it is."""
+        self._wrapped.stop(timeout=30)
 
     def end(self, keep_data: bool) -> None:
-        """Remove the container, and with it its data, which lies nowhere else."""
+        """Remove the container; data that is to be kept lies in a volume."""
+        if keep_data and self._wrapped is not None:
+            self.stop()
         self._container.stop()
 
     def exited(self) -> bool:
         """Whether the container does not run."""
-        wrapped = self._container.get_wrapped_container()
-        if wrapped is None:
+        if self._wrapped is None:
             return True
-        wrapped.reload()
-        return wrapped.status not in ("created", "running", "restarting")
+        self._wrapped.reload()
+        return self._wrapped.status not in ("created", "running", "restarting")
 
     def said(self) -> str:
         """The last lines it has logged since its start."""
@@ -121,16 +145,20 @@ class KafkaContainer(_Container):
     """The broker of Apache Kafka's own image, configured as `kafka.KafkaProcess` is."""
 
     name = "kafka"
+    image = KAFKA_IMAGE
+    inner_port = _KAFKA_PORT
+    data = "/var/lib/kafka/data"
 
-    def __init__(self, home: Path, port: int, heap_mb: int) -> None:
+    def __init__(self, home: Path, port: int, keep_data: bool, heap_mb: int) -> None:
         settings = BROKER_SETTINGS | {
             "listeners": f"PLAINTEXT://:{_KAFKA_PORT},CONTROLLER://:{_CONTROLLER_PORT}",
             "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port}",
             "controller.quorum.voters": f"1@localhost:{_CONTROLLER_PORT}",
+            "log.dirs": self.data,
         }
         env = {f"KAFKA_{name.replace('.', '_').upper()}": value for name, value in settings.items()}
         env["KAFKA_HEAP_OPTS"] = f"-Xmx{heap_mb}m"
-        super().__init__(KAFKA_IMAGE, home, port, _KAFKA_PORT, env, "")
+        super().__init__(home, port, keep_data, env, "")
 
     def healthy(self) -> bool:
         """Whether it answers, its group coordinator included."""
@@ -138,14 +166,17 @@ class KafkaContainer(_Container):
 
 
 class RedisContainer(_Container):
-    """A server that keeps its data in memory, and in its container only while it is stopped."""
+    """A server that keeps its data in memory, and on disk only while it is stopped."""
 
     name = "redis"
+    image = REDIS_IMAGE
+    inner_port = _REDIS_PORT
+    data = "/data"
 
-    def __init__(self, home: Path, port: int) -> None:
+    def __init__(self, home: Path, port: int, keep_data: bool) -> None:
         # `--shutdown-on-sigterm save`: the stop of a container is a SIGTERM.
         command = "redis-server --save '' --appendonly no --shutdown-on-sigterm save"
-        super().__init__(REDIS_IMAGE, home, port, _REDIS_PORT, {}, command)
+        super().__init__(home, port, keep_data, {}, command)
 
     def healthy(self) -> bool:
         """Whether it answers and has loaded its data."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from stream.errors import StackError
 from stream.local.child import end_leftover, log_tail
+from stream.local.leftovers import end_leftovers
 from stream.local.places import checkout, default_home, locked, make_private
 from stream.local.ports import LOOPBACK
 from stream.local.stack import (
@@ -140,11 +141,13 @@ def _end(home: Path) -> bool:
     if state is None:
         return False
     if ask(home, "down", timeout_s=_END_TIMEOUT_S) is None:
-        # The supervisor hangs or has been killed; on Linux the kernel has ended its servers.
+        # The supervisor hangs or has been killed; on Linux the kernel has ended its processes.
         markers = {"supervisor": str(home), "kafka": str(home), "redis": _redis_marker(state["redis_url"])}
         for name in ("supervisor", *SERVICES):
             if name in state["pids"]:
                 end_leftover(state["pids"][name], markers[name])
+        if state.get("mode") == "docker":
+            end_leftovers(home)
     remove_state(home)
     return True
 

@@ -59,3 +59,15 @@ def locked(folder: Path, name: str = "lock") -> Iterator[None]:
     with (make_private(folder) / name).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def is_locked(folder: Path, name: str) -> bool:
+    """Whether a process holds the lock `name` of `folder` now."""
+    try:
+        with (folder / name).open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # nobody ever held it
+        return False
+    return False

@@ -13,6 +13,7 @@ from stream.errors import StackError
 from stream.local.containers import KAFKA_IMAGE, REDIS_IMAGE, KafkaContainer, RedisContainer, docker_answers
 from stream.local.jars import kafka_jars
 from stream.local.kafka import KafkaProcess
+from stream.local.leftovers import end_leftovers, remove_volumes
 from stream.local.places import cache_dir
 from stream.local.ports import LOOPBACK, free_ports
 from stream.local.redis_server import RedisProcess, redis_binary
@@ -52,8 +53,8 @@ class Servers:
         if not service.exited():
             return
         for _ in range(_BIND_TRIES):
-            service.start()
             try:
+                service.start()
                 wait_healthy(service, self._cancelled)
             except PortTakenError:
                 time.sleep(_BIND_PAUSE_S)  # the same port or none: clients know it by now
@@ -77,9 +78,15 @@ class Servers:
     def _start_containers(self) -> bool:
         def make(ports: Sequence[int]) -> list[Service]:
             kafka, _, redis = ports
-            return [RedisContainer(self._home, redis), KafkaContainer(self._home, kafka, self._heap_mb)]
+            return [
+                RedisContainer(self._home, redis, self._keep_data),
+                KafkaContainer(self._home, kafka, self._keep_data, self._heap_mb),
+            ]
 
         try:
+            end_leftovers(self._home)
+            if not (self._home / _PORTS).exists():  # a new home begins empty, also where one was deleted
+                remove_volumes(self._home)
             self._bring_up(make)
         except CancelledError:
             raise

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from stream.errors import StackError
+from stream.local.leftovers import OWNER
 from stream.local.places import locked
 from stream.local.ports import LOOPBACK
 from stream.local.servers import Servers
@@ -160,7 +161,7 @@ def main() -> None:
         os.dup2(log.fileno(), 2)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # health checks fail while a broker starts
     # Two supervisors never work in one folder: the second waits until the first has cleaned up.
-    with locked(home, "owner"):
+    with locked(home, OWNER):
         supervisor = Supervisor(orders, home, report.fileno())
         try:
             supervisor.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -13,14 +14,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from redis import Redis
+from testcontainers.core.docker_client import DockerClient
 
 from stream.errors import StackError
 from stream.local import Stack, down, running, status, up
+from stream.local.leftovers import HOME_LABEL, remove_volumes
 from stream.local.places import checkout
 from stream.local.ports import answers
 
@@ -35,6 +39,22 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def containers(stack: Stack) -> Any:
+    """Those of a stack, where an engine answers and it has some."""
+    if stack.mode == "pip":
+        return []
+    with contextlib.closing(DockerClient().client) as engine:
+        return engine.containers.list(all=True, filters={"label": f"{HOME_LABEL}={stack.home}"})
+
+
+def kill(stack: Stack, server: str) -> None:
+    if stack.mode == "pip":
+        os.kill(stack.pids[server], signal.SIGKILL)
+    for container in containers(stack):
+        if server in container.attrs["Config"]["Image"]:
+            container.kill()
 
 
 def eventually(condition: Callable[[], bool], patience_s: float = 30.0) -> bool:
@@ -102,7 +122,7 @@ def test_kafka_stops_and_comes_back_with_its_data(stack: Stack, namespace: str) 
     assert "kafka" not in stack.pids
     assert answers(port_of(stack.redis_url))
     stack.start_kafka()
-    assert alive(stack.pids["kafka"])
+    assert stack.mode == "docker" or alive(stack.pids["kafka"])
     assert asyncio.run(receive(stack, f"{namespace}topic", None)) == b"kept"
 
 
@@ -117,7 +137,7 @@ def test_redis_stops_and_comes_back_with_its_data(stack: Stack, namespace: str) 
 
 
 def test_redis_comes_back_after_a_kill(stack: Stack) -> None:
-    os.kill(stack.pids["redis"], signal.SIGKILL)
+    kill(stack, "redis")
     assert eventually(lambda: not answers(port_of(stack.redis_url)))
     stack.start_redis()
     with Redis.from_url(stack.redis_url) as redis:
@@ -129,7 +149,7 @@ import json, time
 from stream.local import running
 with running() as stack:
     print(json.dumps({"home": str(stack.home), "pids": stack.pids, "downloaded": stack.downloaded,
-                      "bootstrap": stack.bootstrap}), flush=True)
+                      "bootstrap": stack.bootstrap, "mode": stack.mode}), flush=True)
     time.sleep(600)
 """
 
@@ -150,19 +170,21 @@ def test_a_killed_parent_leaves_nothing_behind(stack: Stack, tmp_path: Path) -> 
         "LC_ALL": "C",
         "JAVA_TOOL_OPTIONS": "-Xmx1m",
     }
-    environment |= {name: os.environ[name] for name in ("XDG_CACHE_HOME",) if name in os.environ}
+    kept = ("DOCKER_HOST", "XDG_CACHE_HOME")
+    environment |= {name: os.environ[name] for name in kept if name in os.environ}
     with subprocess.Popen(
         [sys.executable, "-P", "-c", HOLD], env=environment, stdout=subprocess.PIPE
     ) as parent:
         assert parent.stdout is not None
         other = json.loads(parent.stdout.readline())
         assert other["bootstrap"] != stack.bootstrap
-        assert other["downloaded"].startswith("nothing")
+        assert other["mode"] == "docker" or other["downloaded"].startswith("nothing")
         assert Path(other["home"]).parent == temporary
         assert answers(port_of(other["bootstrap"]))
         parent.kill()
     assert eventually(lambda: not Path(other["home"]).exists())
     assert eventually(lambda: not any(alive(pid) for pid in other["pids"].values()))
+    assert not answers(port_of(other["bootstrap"]))
     assert list(temporary.iterdir()) == []
     assert answers(port_of(stack.bootstrap))
 
@@ -186,6 +208,7 @@ def test_a_killed_supervisor_leaves_nothing_behind() -> None:
         os.kill(private.pids["supervisor"], signal.SIGKILL)
     assert not answers(port_of(private.bootstrap))
     assert not private.home.exists()
+    assert not containers(private)
     assert eventually(lambda: not any(alive(pid) for pid in private.pids.values()))
 
 
@@ -198,14 +221,17 @@ def test_the_shared_stack_is_found_repaired_and_ended(tmp_path: Path, namespace:
         assert up(home) == first
         assert status(home) == first
         asyncio.run(send(first, f"{namespace}topic", b"kept"))
-        os.kill(first.pids["kafka"], signal.SIGKILL)
+        kill(first, "kafka")
         assert eventually(lambda: status(home) is None)
         second = up(home)
         assert (second.bootstrap, second.redis_url) == (first.bootstrap, first.redis_url)
-        assert second.pids["kafka"] != first.pids["kafka"]
+        assert second.pids != first.pids
         assert asyncio.run(receive(second, f"{namespace}topic", None)) == b"kept"
     finally:
         assert down(home)
+        if first.mode == "docker":
+            remove_volumes(home)
+    assert not containers(second)
     assert not any(alive(pid) for name, pid in second.pids.items() if name != "supervisor")
     assert status(home) is None
     assert not down(home)

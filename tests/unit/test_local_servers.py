@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 import pytest
 
 from stream.errors import StackError
-from stream.local import containers, kafka, servers
+from stream.local import containers, kafka, leftovers, servers
 from stream.local.containers import KafkaContainer, RedisContainer, docker_answers
+from stream.local.leftovers import HOME_LABEL, end_leftovers, volume_name
+from stream.local.places import locked
 from stream.local.ports import free_ports
 from stream.local.servers import Servers
 from stream.local.service import CancelledError, wait_healthy
@@ -116,9 +118,14 @@ def test_a_stopped_one_starts_again_on_its_port(tmp_path: Path, fakes: list[Fake
 class FakeWrapped:
     """What docker's client gives for a container."""
 
-    def __init__(self) -> None:
+    def __init__(self, home: str = "") -> None:
         self.status = "running"
+        self.labels = {HOME_LABEL: home}
+        self.removed = False
         self.calls: list[str] = []
+
+    def remove(self, v: bool, force: bool) -> None:
+        self.removed = v and force
 
     def start(self) -> None:
         self.status = "running"
@@ -137,34 +144,74 @@ class FakeContainer:
     """What testcontainers gives for a container."""
 
     made: ClassVar[list[FakeContainer]] = []
-    broken: ClassVar[bool] = False
+    errors: ClassVar[list[str]] = []
 
-    def __init__(self, image: str, env: dict[str, str], command: str | None) -> None:
-        self.image, self.env, self.command = image, env, command
+    def __init__(self, image: str) -> None:
+        self.image, self.command = image, ""
+        self.env: dict[str, str] = {}
         self.ports: dict[str, Any] = {}
+        self.volumes: dict[str, str] = {}
+        self.kwargs: dict[str, Any] = {}
         self.wrapped: FakeWrapped | None = None
         self.removed = False
         self.made.append(self)
 
     def start(self) -> None:
-        if self.broken:
-            raise RuntimeError("no space left on the engine's disk")
+        if self.errors:
+            raise RuntimeError(self.errors.pop())
         self.wrapped = FakeWrapped()
 
-    def get_wrapped_container(self) -> FakeWrapped | None:
+    def get_wrapped_container(self) -> FakeWrapped:
+        assert self.wrapped is not None, "as testcontainers has it"
         return self.wrapped
+
+    def with_command(self, command: str) -> None:
+        self.command = command
+
+    def with_kwargs(self, **kwargs: Any) -> None:
+        self.kwargs = kwargs
+
+    def with_volume_mapping(self, volume: str, folder: str, mode: str) -> None:
+        self.volumes[volume] = f"{folder}:{mode}"
 
     def stop(self) -> None:
         self.removed = True
 
 
+class FakeEngine:
+    """The containers and volumes that an engine holds."""
+
+    def __init__(self) -> None:
+        self.held: list[FakeWrapped] = []
+        self.removed: list[str] = []
+        self.containers = self.volumes = self
+
+    def list(self, **_: Any) -> list[FakeWrapped]:
+        return self.held
+
+    def get(self, name: str) -> Any:
+        return types.SimpleNamespace(remove=lambda: self.removed.append(name))
+
+    def close(self) -> None:
+        pass
+
+
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch, fakes: list[FakeService]) -> type[FakeContainer]:
+def leftover(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    held = FakeEngine()
+    monkeypatch.setattr(leftovers, "_engine", lambda: held)
+    return held
+
+
+@pytest.fixture
+def engine(
+    monkeypatch: pytest.MonkeyPatch, fakes: list[FakeService], leftover: FakeEngine
+) -> type[FakeContainer]:
     module: Any = types.ModuleType("testcontainers.core.container")
     module.DockerContainer = FakeContainer
     monkeypatch.setitem(sys.modules, "testcontainers.core.container", module)
     monkeypatch.setattr(FakeContainer, "made", [])
-    monkeypatch.setattr(FakeContainer, "broken", False)
+    monkeypatch.setattr(FakeContainer, "errors", [])
     monkeypatch.setattr(servers, "docker_answers", lambda: True)
     monkeypatch.setattr(containers, "kafka_healthy", lambda port: True)
     monkeypatch.setattr(containers, "redis_healthy", lambda port: True)
@@ -181,6 +228,8 @@ def test_containers_where_an_engine_answers(tmp_path: Path, engine: type[FakeCon
     assert broker.env["KAFKA_ADVERTISED_LISTENERS"] == f"PLAINTEXT://127.0.0.1:{pair.named('kafka').port}"
     assert broker.env["KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS"] == "0"
     assert broker.env["KAFKA_HEAP_OPTS"] == "-Xmx700m"
+    assert broker.kwargs == redis.kwargs == {"labels": {HOME_LABEL: str(tmp_path)}}
+    assert "--shutdown-on-sigterm save" in redis.command
     assert ":" in broker.image
     assert ":" in redis.image
     pair.named("kafka").stop()
@@ -189,12 +238,51 @@ def test_containers_where_an_engine_answers(tmp_path: Path, engine: type[FakeCon
     assert not pair.named("kafka").exited()
     pair.end()
     assert all(container.removed for container in engine.made)
+    assert not any(container.volumes for container in engine.made)
+
+
+def test_data_that_is_kept_outlives_the_containers(
+    tmp_path: Path, engine: type[FakeContainer], leftover: FakeEngine
+) -> None:
+    volumes = [volume_name(tmp_path, service) for service in ("kafka", "redis")]
+    for _ in range(2):
+        pair = Servers(tmp_path, 512, True, lambda: False)
+        pair.start()
+        pair.end()
+        assert leftover.removed == volumes  # the home was new the first time
+    redis, broker = engine.made[-2:]
+    assert broker.volumes == {volumes[0]: f"{broker.env['KAFKA_LOG_DIRS']}:rw"}
+    assert redis.volumes == {volumes[1]: "/data:rw"}
+    assert broker.wrapped is not None
+    assert broker.wrapped.status == "exited"  # stopped first: it may write down what it has
+    assert broker.removed
+
+
+def test_containers_whose_supervisor_has_gone_are_removed(tmp_path: Path, leftover: FakeEngine) -> None:
+    homes = [tmp_path / name for name in ("this", "killed", "alive", "elsewhere")]
+    for home in homes[:3]:
+        home.mkdir()
+    leftover.held = [FakeWrapped(str(home)) for home in homes]
+    with locked(homes[0], "owner"), locked(homes[2], "owner"):
+        end_leftovers(homes[0])
+    assert [container.removed for container in leftover.held] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("message", containers._PORT_TAKEN)
+def test_a_port_that_the_engine_cannot_have_is_a_lost_race(
+    tmp_path: Path, engine: type[FakeContainer], message: str
+) -> None:
+    engine.errors.append(f"driver failed: {message}")
+    pair = Servers(tmp_path, 512, False, lambda: False)
+    pair.start()
+    assert pair.mode == "docker"
+    assert len(engine.made) == 4
 
 
 def test_an_engine_that_fails_gives_way_to_processes(
     tmp_path: Path, engine: type[FakeContainer], fakes: list[FakeService], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    engine.broken = True
+    engine.errors.append("no space left on the engine's disk")
     pair = Servers(tmp_path, 512, False, lambda: False)
     pair.start()
     assert pair.mode == "pip"
@@ -213,10 +301,10 @@ def test_no_engine_or_a_remote_one_is_no_error(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_container_logs_are_copied(tmp_path: Path, engine: type[FakeContainer]) -> None:
-    broker = KafkaContainer(tmp_path, 1, 512)
+    broker = KafkaContainer(tmp_path, 1, False, 512)
     containers._copy_output(FakeWrapped(), broker.log, 0)
     assert broker.said() == "hello from inside"
-    assert RedisContainer(tmp_path, 2).pid() is None
+    assert RedisContainer(tmp_path, 2, False).pid() is None
 
 
 def test_health_groups_meet_every_partition_of_the_offsets_topic() -> None:
