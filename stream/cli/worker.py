@@ -68,6 +68,8 @@ def engine_config(settings: Settings) -> EngineConfig:
 
     return EngineConfig(
         item_partitions=settings.partitions,
+        max_shoppers=settings.max_shoppers,
+        max_items=settings.max_items,
         inactive_ms=round(settings.inactive_days * 86_400_000),
         rows_saved_per_event=settings.rows_saved_per_event,
         bounds=TimeBounds(round(settings.max_age_days * 86_400_000), round(settings.max_ahead_s * 1000)),

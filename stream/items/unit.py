@@ -16,11 +16,11 @@ from stream.items.demand import add_touches
 from stream.items.row import BUCKETS
 from stream.items.table import ItemTable
 from stream.state.decay import gain_at
+from stream.state.inactive import is_due
 from stream.state.jit import kernel
-from stream.state.worth import is_due, worths_ms
 
 _EVICT_SHARE = 8
-"""A full bucket lets go of an eighth, so that the scan for the least valuable is rarely paid."""
+"""A full bucket lets go of an eighth, so that the scan for the least recent is rarely paid."""
 
 
 class ItemUnit:
@@ -145,16 +145,16 @@ class ItemUnit:
         rows["last_ts_ms"][new] = self.clock_ms
 
     def _evict(self, bucket: int, count: int, numbers: NDArray[np.int32]) -> None:
-        """Make room for `count` rows, and for an eighth of the bucket: the least valuable go, ties by the
+        """Make room for `count` rows, and for an eighth of the bucket: the least recent go, ties by the
         id's hash. Those that this message is about stay, or its counts would go to rows that are gone.
+
+        Popular ones that were not seen for longer are not kept: each holds the names of a hundred neighbours.
         """
         rows = self.table.rows
         members = self.members()
         members = members[(rows["bucket"][members] == bucket) & ~np.isin(members, numbers)]
         hashes = self.table.interner.names.entries["hash"][members]
-        known = rows[members]
-        events = known["views"] + known["carts"] + known["purchases"]
-        order = np.lexsort((hashes, worths_ms(known["last_ts_ms"], events)))
+        order = np.lexsort((hashes, rows["last_ts_ms"][members]))
         self._drop(members[order[: max(count, self._bucket_cap // _EVICT_SHARE)]])
 
     def taken(self, bucket: int, rows: int, position: int) -> None:

@@ -77,6 +77,13 @@ class Settings(BaseSettings):
     )
 
     # What the engine may do
+    max_shoppers: int = Field(
+        1 << 20,
+        ge=512,
+        le=1 << 24,
+        description="most shoppers kept a partition",
+    )
+    max_items: int = Field(1 << 18, ge=512, le=1 << 22, description="most items kept in all")
     inactive_days: float = Field(
         180.0,
         gt=0,

@@ -23,9 +23,9 @@ from stream.shoppers.history import already_bought, buy, hide, take_back
 from stream.shoppers.row import BASKET
 from stream.shoppers.session import begin, is_crowd, look_at
 from stream.state.hashing import mix64
+from stream.state.inactive import is_due
 from stream.state.interner import Names
 from stream.state.jit import Row, kernel, long_kernel
-from stream.state.worth import is_due
 
 ACCEPTED, DUPLICATES, CROWDED, SESSIONS, EMPTY = range(5)
 """Positions in `Shoppers.counts`."""

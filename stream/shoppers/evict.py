@@ -1,7 +1,9 @@
 """Making room: a full bucket lets go of its least valuable eighth, and who is away for long is forgotten.
 
-Both hang on the log alone, wherever a batch happens to end: on the bucket's own rows, and on the unit's
-clock (the largest event time so far).
+Least valuable are, of the quarter that was not seen for longest, the half with the fewest events: whoever is
+new has time to come again, and who came often is kept longer than who came once. Both hang on the log
+alone, wherever a batch happens to end: on the bucket's own rows, and on the unit's clock (the largest event
+time so far).
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from stream.items.row import BUCKETS
 from stream.state.arena import reserve
 from stream.state.interner import Names
 from stream.state.jit import Row, kernel
-from stream.state.worth import worth_ms
 
 _SHARE = 8
 """One part in eight goes at once, so that the scan for the least recent is paid once in many rows."""
@@ -28,8 +29,8 @@ class Room(NamedTuple):
     """Rows by bucket, the cap of one bucket, the time after which the inactive are forgotten, and the
     shoppers evicted since `evicted[0]` was reset.
 
-    `evicted[0]` is their count, their numbers follow; `free_histories` is laid out alike. `heap` is room
-    to choose who goes.
+    `evicted[0]` is their count, their numbers follow; `free_histories` is laid out alike. `members`, `oldest`
+    and `gone` are room to choose who goes.
     """
 
     size: NDArray[np.int64]
@@ -37,7 +38,9 @@ class Room(NamedTuple):
     inactive_ms: int
     evicted: NDArray[np.int32]
     free_histories: NDArray[np.int32]
-    heap: NDArray[np.int32]
+    members: NDArray[np.int32]
+    oldest: NDArray[np.int32]
+    gone: NDArray[np.int32]
 
 
 def new_room(max_shoppers: int, capacity: int, inactive_ms: int) -> Room:
@@ -49,6 +52,8 @@ def new_room(max_shoppers: int, capacity: int, inactive_ms: int) -> Room:
         inactive_ms,
         reserve(capacity + 1, np.int32),
         reserve(capacity + 1, np.int32),
+        reserve(cap, np.int32),
+        reserve(2 * (cap // _SHARE), np.int32),
         reserve(cap // _SHARE, np.int32),
     )
 
@@ -65,7 +70,7 @@ def admit(
     bucket = row.bucket
     if room.size[bucket] >= room.cap:
         for k in range(_least_valuable(room, rows, names, used, bucket)):
-            _drop(room, rows[room.heap[k]], histories, room.heap[k])
+            _drop(room, rows[room.gone[k]], histories, room.gone[k])
     room.size[bucket] += 1
 
 
@@ -91,40 +96,59 @@ def expire(
 
 @kernel
 def _least_valuable(room: Room, rows: NDArray[np.void], names: Names, used: int, bucket: int) -> int:
-    """Put the least valuable eighth of a bucket into `room.heap` (the best of them on top); how many."""
-    heap, wanted, size = room.heap, room.size[bucket] // _SHARE, 0
+    """Put the least valuable eighth of a bucket into `room.gone`; how many."""
+    size = 0
     for i in range(used):
-        if rows[i].events == 0 or rows[i].bucket != bucket:
-            continue
-        at = size
-        if size < wanted:
+        if rows[i].events > 0 and rows[i].bucket == bucket:
+            room.members[size] = i
             size += 1
-            while at > 0 and _less_valuable(rows, names, heap[(at - 1) // 2], i):
+    wanted = size // _SHARE
+    oldest = _first(rows, names, room.members, size, 2 * wanted, False, room.oldest)
+    return _first(rows, names, room.oldest, oldest, wanted, True, room.gone)
+
+
+@kernel
+def _first(
+    rows: NDArray[np.void],
+    names: Names,
+    numbers: NDArray[np.int32],
+    size: int,
+    wanted: int,
+    by_events: bool,
+    heap: NDArray[np.int32],
+) -> int:
+    """Put the `wanted` of the first `size` numbers that go first into `heap` (the last of them on top)."""
+    n = 0
+    for k in range(size):
+        number, at = numbers[k], n
+        if n < wanted:
+            n += 1
+            while at > 0 and _goes_first(rows, names, heap[(at - 1) // 2], number, by_events):
                 heap[at] = heap[(at - 1) // 2]
                 at = (at - 1) // 2
-        elif _less_valuable(rows, names, i, heap[0]):
+        elif _goes_first(rows, names, number, heap[0], by_events):
             at = 0
             while True:
                 child = 2 * at + 1
-                if child + 1 < size and _less_valuable(rows, names, heap[child], heap[child + 1]):
+                if child + 1 < n and _goes_first(rows, names, heap[child], heap[child + 1], by_events):
                     child += 1
-                if child >= size or not _less_valuable(rows, names, i, heap[child]):
+                if child >= n or not _goes_first(rows, names, number, heap[child], by_events):
                     break
                 heap[at] = heap[child]
                 at = child
         else:
             continue
-        heap[at] = i
-    return size
+        heap[at] = number
+    return n
 
 
 @kernel
-def _less_valuable(rows: NDArray[np.void], names: Names, a: int, b: int) -> bool:
+def _goes_first(rows: NDArray[np.void], names: Names, a: int, b: int, by_events: bool) -> bool:
     """Whether row `a` goes before row `b`; ties by the id's hash, never by number."""
-    worth_a = worth_ms(rows[a].last_ts_ms, rows[a].events)
-    worth_b = worth_ms(rows[b].last_ts_ms, rows[b].events)
-    if worth_a != worth_b:
-        return worth_a < worth_b
+    if by_events and rows[a].events != rows[b].events:
+        return rows[a].events < rows[b].events  # type: ignore[no-any-return]
+    if rows[a].last_ts_ms != rows[b].last_ts_ms:
+        return rows[a].last_ts_ms < rows[b].last_ts_ms  # type: ignore[no-any-return]
     return names.entries[a].hash < names.entries[b].hash  # type: ignore[no-any-return]
 
 
