@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stream.events.records import Record, Refused
 
 
@@ -44,6 +47,9 @@ class Effects:
     saved: list[Message] = field(default_factory=list)
     """Buckets of state, to be written only when all the rest is delivered: a restart goes on from them, and
     nothing that they hold is sent again."""
+    event_ts_ms: list[NDArray[np.int64]] = field(default_factory=list, compare=False)
+    """Times of the events that were accepted, epoch ms: how old they are when all this can be read tells how
+    fresh it is."""
 
 
 VERSION_PREFIX = b'{"version":"'

@@ -44,8 +44,8 @@ from stream.recommend.candidates import new_scratch
 from stream.recommend.make import Ranker
 from stream.recommend.popular import Popular
 from stream.recommend.rank import new_ranking, no_scorer
-from stream.saving import Saving
-from stream.shoppers.advance import ACCEPTED, CROWDED, DUPLICATES, EMPTY, SESSIONS
+from stream.saving import MESSAGE_EVENTS, Saving
+from stream.shoppers.advance import ACCEPTED, CROWDED, DUPLICATES, EMPTY, EVICTED, FORGOTTEN, SESSIONS
 from stream.shoppers.unit import ShopperUnit
 
 U = TypeVar("U")
@@ -179,8 +179,10 @@ class Engine:
         self.metrics.crowded += int(gained[CROWDED])
         self.metrics.sessions += int(gained[SESSIONS])
         self.metrics.empty_lists += int(gained[EMPTY])
+        self.metrics.shoppers_evicted += int(gained[EVICTED])
+        self.metrics.shoppers_forgotten += int(gained[FORGOTTEN])
         self.metrics.last_event_ts_ms = max(self.metrics.last_event_ts_ms, unit.clock_ms)
-        effects.saved += self.saving.shoppers_due(unit, len(records))
+        self.saving.count(unit, len(records))
         self.metrics.count(effects)
         return effects
 
@@ -188,18 +190,35 @@ class Engine:
         """One batch of `item-updates`: counts change now, what they mean is published by `tick`."""
         unit = self._unit(self.item_units, partition, "item-updates")
         self._make_room()
-        pairs, touches, holes = unit.pairs, unit.touches, unit.holes
+        before = _counts(unit)
         effects = unit.apply(records)
         if silent:
             return Effects()
         if not len(self.popular.numbers):
             # The first that is known of anything: at the next tick it would miss many shoppers.
             self._popularity(effects, now_ms)
-        effects.saved += self.saving.items_due(unit, unit.touches - touches, len(records))
-        self.metrics.pairs += unit.pairs - pairs
-        self.metrics.holes += unit.holes - holes
+        gained = [now - then for now, then in zip(_counts(unit), before, strict=True)]
+        pairs, touches, holes, repeated, displaced, evicted, forgotten = gained
+        self.metrics.pairs += pairs
+        self.metrics.holes += holes
+        self.metrics.repeated += repeated
+        self.metrics.displaced += displaced
+        self.metrics.items_evicted += evicted
+        self.metrics.items_forgotten += forgotten
+        self.saving.count(unit, touches + MESSAGE_EVENTS * len(records))
         self.metrics.count(effects)
         return effects
+
+    def save_shoppers(self, partition: int) -> list[Message]:
+        """Buckets of a unit whose turn it is to be saved, for `Effects.saved` of the batch just applied.
+
+        Apart from `shoppers`, so that whoever has a clock can tell what saving costs.
+        """
+        return self.saving.shoppers_due(self._unit(self.shopper_units, partition, "events"))
+
+    def save_items(self, partition: int) -> list[Message]:
+        """As `save_shoppers`, for a unit of the item stage."""
+        return self.saving.items_due(self._unit(self.item_units, partition, "item-updates"))
 
     def tick(self, now_ms: int, limit: int = 500) -> Effects:
         """What is due apart from any batch, at most about `limit` values of each kind.
@@ -310,3 +329,9 @@ class Engine:
         if unit is None:
             raise StreamError(f"partition {partition} of {topic} was not opened before its first batch")
         return unit
+
+
+def _counts(unit: ItemUnit) -> tuple[int, ...]:
+    return (
+        unit.pairs, unit.touches, unit.holes, unit.repeated, unit.displaced, unit.evicted, unit.forgotten,
+    )  # fmt: skip

@@ -13,6 +13,9 @@ from stream.effects import Effects
 class Metrics:
     """Totals since the engine was made. Refused records are counted by reason.
 
+    `repeated`: exchange messages whose events were counted already, wholly or in part. `displaced`:
+    neighbours that gave their place in a full row to another. `*_evicted` rows made room for others,
+    `*_forgotten` ones were named by no event for too long.
     `model`, `labelled_lists` and `quality` are what the learner last said.
     """
 
@@ -30,6 +33,12 @@ class Metrics:
     exchange_messages: int = 0
     pairs: int = 0
     holes: int = 0
+    repeated: int = 0
+    displaced: int = 0
+    shoppers_evicted: int = 0
+    shoppers_forgotten: int = 0
+    items_evicted: int = 0
+    items_forgotten: int = 0
     item_lists: int = 0
     prices: int = 0
     price_moves: int = 0

@@ -21,10 +21,9 @@ from stream.state.rotation import Rotation
 ITEM_ROWS = 10
 """Rows of the shopper stage that one of the item stage costs: some bytes more, and ten times the names."""
 
-
 MESSAGE_EVENTS = 25
-"""Events that applying a message costs beyond its own: with little traffic messages are small, and what
-counts is how long their replay would take."""
+"""Events that a message of the item stage costs beyond its own: with little traffic messages are small, and
+what counts is how long their replay would take."""
 
 
 class Saving:
@@ -33,21 +32,25 @@ class Saving:
     def __init__(self, rows_per_event: float) -> None:
         self._rows_per_event = rows_per_event
         self._rotations: dict[tuple[str, int], Rotation] = {}
+        self._events: dict[tuple[str, int], int] = {}
 
     def open(self, unit: Unit) -> None:
         """A unit begins empty."""
         self._rotations[unit.stage, unit.partition] = Rotation(BUCKETS, self._rows_per_event)
+        self._events[unit.stage, unit.partition] = 0
 
-    def shoppers_due(self, unit: ShopperUnit, events: int) -> list[Message]:
-        """Buckets to be saved after `events` more records of the unit's log."""
-        due = self._rotation(unit).due(events, unit.state.room.size, unit.position)
+    def count(self, unit: Unit, events: int) -> None:
+        """What was applied since, in events whose replay would take as long."""
+        self._events[unit.stage, unit.partition] += events
+
+    def shoppers_due(self, unit: ShopperUnit) -> list[Message]:
+        """Buckets to be saved after the events counted since it was last asked."""
+        due = self._rotation(unit).due(self._counted(unit), unit.state.room.size, unit.position)
         return [_shoppers(unit, bucket) for bucket in due]
 
-    def items_due(self, unit: ItemUnit, touches: int, messages: int) -> list[Message]:
-        """Buckets to be saved after `messages` more messages, in which `touches` events touched items."""
-        due = self._rotation(unit).due(
-            touches + MESSAGE_EVENTS * messages, unit.bucket_size * ITEM_ROWS, unit.position
-        )
+    def items_due(self, unit: ItemUnit) -> list[Message]:
+        """Buckets to be saved after the events counted since it was last asked."""
+        due = self._rotation(unit).due(self._counted(unit), unit.bucket_size * ITEM_ROWS, unit.position)
         return [_items(unit, bucket) for bucket in due]
 
     def shoppers_left(self, unit: ShopperUnit, most: int) -> list[Message]:
@@ -91,6 +94,10 @@ class Saving:
             oldest = min(buckets, key=lambda bucket: bucket.position)
             unit.watermark, unit.clock_ms = dict(oldest.ends), oldest.clock_ms
         return unit.position + 1
+
+    def _counted(self, unit: Unit) -> int:
+        events, self._events[unit.stage, unit.partition] = self._events[unit.stage, unit.partition], 0
+        return events
 
     def _rotation(self, unit: Unit) -> Rotation:
         return self._rotations[unit.stage, unit.partition]

@@ -125,8 +125,8 @@ MUTATIONS = (
     Mutation(
         "a batch is acknowledged only after its effects are delivered",
         "stream/runtime/lane.py",
-        "delivered = not ready or await self._delivered(ready)",
-        "delivered = True",
+        "readable_ms = await self._delivered(ready) if ready else None",
+        "readable_ms = 0",
         "tests/unit/test_runtime_lane.py",
     ),
     Mutation(

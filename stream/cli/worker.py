@@ -34,7 +34,8 @@ def worker(
     """Work on events until told to stop; start more workers for more load.
 
     Every setting (`stream config` lists them) can also come from STREAM_* variables or a file. Missing
-    topics are created. Exit codes: 0 stopped as told; 2 it cannot go on as things are; 1 a bug.
+    topics are created. Exit codes: 0 stopped as told; 2 it cannot go on as things are; 1 a bug, or a
+    standstill that a new start may end.
     """
     settings = load(
         config,

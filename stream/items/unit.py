@@ -46,6 +46,8 @@ class ItemUnit:
         self.pairs = 0
         self.touches = 0
         self.displaced = 0
+        self.evicted = 0
+        self.forgotten = 0
         self.table = table
         self.inactive_ms = inactive_ms
         self._bucket_cap = max(_EVICT_SHARE, max_items // table.partitions // BUCKETS)
@@ -118,7 +120,9 @@ class ItemUnit:
         if is_due(before_ms, self.clock_ms, self.inactive_ms):
             rows, members = self.table.rows, self.members()
             members = members[rows["last_ts_ms"][members] < self.clock_ms - self.inactive_ms]
-            self._drop(members[self._positions[rows["bucket"][members]] < offset])
+            members = members[self._positions[rows["bucket"][members]] < offset]
+            self.forgotten += len(members)
+            self._drop(members)
 
     def _drop(self, gone: NDArray[np.int32]) -> None:
         np.subtract.at(self.bucket_size, self.table.rows["bucket"][gone], 1)
@@ -155,7 +159,9 @@ class ItemUnit:
         members = members[(rows["bucket"][members] == bucket) & ~np.isin(members, numbers)]
         hashes = self.table.interner.names.entries["hash"][members]
         order = np.lexsort((hashes, rows["last_ts_ms"][members]))
-        self._drop(members[order[: max(count, self._bucket_cap // _EVICT_SHARE)]])
+        gone = members[order[: max(count, self._bucket_cap // _EVICT_SHARE)]]
+        self.evicted += len(gone)
+        self._drop(gone)
 
     def taken(self, bucket: int, rows: int, position: int) -> None:
         """A saved bucket of `rows` rows has been put into the table; `position` is the last offset in it."""

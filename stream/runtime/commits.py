@@ -52,6 +52,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             found |= await fetch(consumer, mine, timeout=0, max_records=max_records)
         return found or await fetch(consumer, active_partitions, timeout=timeout, max_records=max_records)
 
+    def place(self, tp: TP) -> tuple[int, int] | None:
+        """Position and end of a partition's log, None while no broker has told its end. Plain numbers, which
+        another thread may read at any time."""
+        subscription = self._consumer._subscription.subscription if self._consumer is not None else None
+        assignment = subscription.assignment if subscription is not None else None
+        state = assignment.state_value(TopicPartition(*tp)) if assignment is not None else None
+        if state is None or state.highwater is None or not state.has_valid_position:
+            return None
+        return state.position, state.highwater
+
     async def committed(self, tps: list[TP]) -> dict[TP, Committed | None]:
         """What the group has committed; None where it has never committed."""
         return await self.call_thread(self._committed, tps)  # type: ignore[no-any-return]
@@ -63,7 +73,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         consumer = self._ensure_consumer()
-        lineages: Mapping[TP, int] = self.consumer.lineages  # type: ignore[attr-defined]
+        ours: Any = self.consumer
+        lineages: Mapping[TP, int] = ours.lineages
         while True:
             held = self.assignment()
             wanted = {
@@ -74,14 +85,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             try:
                 if wanted:
                     await consumer.commit(wanted)
+                ours.away = False
                 return bool(wanted)
             except (CommitFailedError, IllegalStateError):
                 # The group has moved on without us: whoever owns the partitions now reads these again.
+                ours.away = False
                 return False
             except KafkaError as error:
                 if not error.retriable or self.should_stop:
                     raise
                 log.warning("Offsets are not committed yet (%s): trying again.", error)
+                ours.away = True
                 await asyncio.sleep(COMMIT_RETRY_S)
 
 

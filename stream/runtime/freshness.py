@@ -1,4 +1,4 @@
-"""How old events are when what they caused can be read: a histogram over the last minute."""
+"""How old events are when what they caused can be read: over the last minute, and since the start."""
 
 from __future__ import annotations
 
@@ -7,19 +7,43 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.events.records import Record
+from stream.runtime.telemetry.histogram import FRESHNESS_EDGES_S, Histogram
+
 BUCKETS_PER_DOUBLING = 4
 """Edges 19 % apart: fine enough for a p99, coarse enough to be cheap."""
 _EDGES_MS: NDArray[np.float64] = 2.0 ** (np.arange(30 * BUCKETS_PER_DOUBLING) / BUCKETS_PER_DOUBLING)
 SLICES = 6
 SLICE_MS = 10_000
+SAMPLE = 100
+"""Of a long batch so many broker times tell as much as all."""
 
 
 class Freshness:
-    """Ages in milliseconds, forgotten after `SLICES` x `SLICE_MS`."""
+    """Ages in milliseconds since the broker had them, forgotten after `SLICES` x `SLICE_MS`.
+
+    `since` has the ages in seconds, from event time and from broker time, of all events since the start.
+    """
 
     def __init__(self) -> None:
+        self.since = {"event": Histogram(FRESHNESS_EDGES_S), "broker": Histogram(FRESHNESS_EDGES_S)}
         self._counts = np.zeros((SLICES, len(_EDGES_MS) + 1), np.int64)
         self._slice = 0
+
+    def delivered(
+        self, records: Sequence[Record], event_ts_ms: Sequence[NDArray[np.int64]], at_ms: int
+    ) -> None:
+        """A batch's consequences can be read since `at_ms`. About 0.06 µs a record, 40 µs at least."""
+        every = max(1, len(records) // SAMPLE)
+        ages_ms = np.array([max(at_ms - record.timestamp, 0) for record in records[::every]], np.int64)
+        self.add(ages_ms, at_ms, every)
+        if len(ages_ms):
+            ages_s = ages_ms / 1000
+            self.since["broker"].observe_all(ages_s[:-1], every)
+            # The last stands for what is left of the batch, so that all are counted.
+            self.since["broker"].observe(float(ages_s[-1]), len(records) - every * (len(ages_s) - 1))
+        for ts_ms in event_ts_ms:
+            self.since["event"].observe_all(np.maximum(at_ms - ts_ms, 0) / 1000)
 
     def add(self, ages_ms: Sequence[int] | NDArray[np.int64], now_ms: int, times: int = 1) -> None:
         """Count the ages of one batch, each `times`. About 0.05 µs each."""

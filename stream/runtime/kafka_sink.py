@@ -60,6 +60,9 @@ class KafkaSink:
         self._partitions: dict[str, int] = {}
         self._turn = 0
         self.sent = 0
+        self.retries = 0
+        self.away = False
+        """Whether a delivery waits because the brokers do not take it."""
 
     async def start(self) -> None:
         """Wait until Kafka answers."""
@@ -120,6 +123,7 @@ class KafkaSink:
             for wait_s in backoff():
                 try:
                     self._partitions[topic] = len(await self._producer.partitions_for(topic))
+                    self.away = False
                     break
                 except KafkaError as error:
                     await self._pause(error, topic, wait_s)
@@ -140,6 +144,7 @@ class KafkaSink:
                 elif error is not None:
                     raise error
             if not again:
+                self.away = False
                 return
             groups = again
 
@@ -168,6 +173,8 @@ class KafkaSink:
                 f"Kafka refuses messages for {topic} ({error}): check the topic and its ACLs."
             ) from None
         log.warning("Messages for %s are not delivered yet (%s): trying again.", topic, error)
+        self.retries += 1
+        self.away = True
         await asyncio.sleep(wait_s)
 
 

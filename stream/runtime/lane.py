@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from stream.effects import Effects
-from stream.runtime.clock import now_ms
 from stream.runtime.freshness import Freshness
 from stream.runtime.outbox import Outbox
 from stream.runtime.stages import Stage
+from stream.runtime.telemetry.histogram import BATCH_EDGES, Histogram
 from stream.runtime.transport import Consumer
 from stream.runtime.units import Units
 
@@ -44,12 +44,13 @@ class Lane:
         self.stage = stage
         self.batches = 0
         self.records = 0
+        self.batch_records = Histogram(BATCH_EDGES)
         self._units = units
         self._outbox = outbox
         self._fail = fail
         self._freshness = freshness
         self._waiting: asyncio.Queue[_Applied] = asyncio.Queue(WAITING)
-        self._delivery: asyncio.Task[None] | None = None
+        self._delivery: asyncio.Task[int] | None = None
         self._epoch = 0
         self._halted = False
 
@@ -87,19 +88,18 @@ class Lane:
                 await self._close(applied)
             else:
                 ready.append((applied, effects))
-        delivered = not ready or await self._delivered(ready)
-        for applied, _ in ready:
-            if not delivered:
+        readable_ms = await self._delivered(ready) if ready else None
+        for applied, effects in ready:
+            if readable_ms is None:
                 await self._close(applied)
                 continue
             applied.event.ack()
+            records = applied.event.value
             self.batches += 1
-            self.records += len(applied.event.value)
+            self.records += len(records)
+            self.batch_records.observe(len(records))
             if self._freshness is not None:
-                # Of a long batch a hundred tell as much as all.
-                done_ms, every = now_ms(), max(1, len(applied.event.value) // 100)
-                ages = [done_ms - record.timestamp for record in applied.event.value[::every]]
-                self._freshness.add(ages, done_ms, every)
+                self._freshness.delivered(records, effects.event_ts_ms, readable_ms)
 
     def _effects(self, applied: _Applied) -> Effects | None:
         try:
@@ -119,7 +119,8 @@ class Lane:
         if self._delivery is not None:
             self._delivery.cancel()
 
-    async def _delivered(self, ready: list[tuple[_Applied, Effects]]) -> bool:
+    async def _delivered(self, ready: list[tuple[_Applied, Effects]]) -> int | None:
+        """When the effects could be read, epoch ms; None when they were not delivered."""
         epoch = self._epoch
         places = [(effects, applied.event.message) for applied, effects in ready]
         self._delivery = asyncio.create_task(
@@ -127,18 +128,17 @@ class Lane:
             name=f"{self.stage.name} delivery",
         )
         try:
-            await self._delivery
+            return await self._delivery
         except asyncio.CancelledError:
             if epoch == self._epoch:
                 self._delivery.cancel()
                 raise
-            return False
+            return None
         except Exception as error:
             self._halt(error)
-            return False
+            return None
         finally:
             self._delivery = None
-        return True
 
     def _halt(self, error: Exception) -> None:
         """The batch stays unacknowledged, and nothing after it may be: only a restart goes on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -66,12 +67,25 @@ class LogReader:
             self._consumer.seek(TopicPartition(*place), start)
 
     async def read(self, place: Place, stop: int, most: int) -> AsyncIterator[list[Any]]:
-        """The records of an opened partition up to offset `stop` (excluded), in lists of at most `most`."""
+        """The records of an opened partition up to offset `stop` (excluded), in lists of at most `most`.
+
+        The next list is unpacked while the caller works on the last.
+        """
         tp = TopicPartition(*place)
-        # The position, not the last record's offset: transaction markers have offsets but are never seen.
-        while await self._consumer.position(tp) < stop:
-            found = await self._consumer.getmany(tp, timeout_ms=READ_TIMEOUT_MS, max_records=most)
-            records = [record for record in found.get(tp, ()) if record.offset < stop]
-            if records:
-                yield records
+        following = asyncio.create_task(self._next(tp, stop, most))
+        try:
+            while (records := await following) is not None:
+                following = asyncio.create_task(self._next(tp, stop, most))
+                if records:
+                    yield records
+        finally:
+            following.cancel()
         self._consumer.pause(tp)
+
+    async def _next(self, tp: TopicPartition, stop: int, most: int) -> list[Any] | None:
+        """The next records, if any came in time; None at the end."""
+        # The position, not the last record's offset: transaction markers have offsets but are never seen.
+        if await self._consumer.position(tp) >= stop:
+            return None
+        found = await self._consumer.getmany(tp, timeout_ms=READ_TIMEOUT_MS, max_records=most)
+        return [record for record in found.get(tp, ()) if record.offset < stop]

@@ -73,6 +73,11 @@ class RedisSink:
         self._lock = asyncio.Lock()
         self._told = False
 
+    @property
+    def away(self) -> bool:
+        """Whether a write waits because Redis is away or unwilling."""
+        return self._told
+
     async def start(self) -> None:
         """Wait until Redis answers; one log line says what is waited for."""
         async with self._lock:

@@ -69,6 +69,13 @@ class Settings(BaseSettings):
     datadir: Path | None = Field(
         None, description="where Faust keeps its files (default: a temporary folder)"
     )
+    metrics_host: str = Field(
+        "127.0.0.1", min_length=1, description="address that serves /metrics, /healthz and /readyz"
+    )
+    # Workers on one host would want the same port.
+    metrics_port: int = Field(
+        0, ge=0, le=65_535, description="its port (0: a free one, told in the log and in the worker's status)"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe log line shown"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from stream.effects import Effects
+from stream.effects import Effects, Message
 from stream.events.records import Record
 from stream.runtime.topics import EVENTS, EXAMPLES, ITEM_STATE, ITEM_UPDATES, SHOPPER_STATE
 
@@ -33,6 +33,8 @@ class Engine(Protocol):
     def items(
         self, partition: int, records: Sequence[Record], now_ms: int, silent: bool = False
     ) -> Effects: ...
+    def save_shoppers(self, partition: int) -> list[Message]: ...
+    def save_items(self, partition: int) -> list[Message]: ...
     def tick(self, now_ms: int) -> Effects: ...
     def unsaved(self, most: int) -> Effects: ...
     def wanted(self, limit: int) -> list[bytes]: ...
@@ -49,11 +51,15 @@ class Learner(Protocol):
     def learn(self, records: Sequence[Record], now_ms: int) -> Effects: ...
 
 
+def _nothing(partition: int) -> list[Message]:
+    return []
+
+
 class Stage(NamedTuple):
     """One stage. `state` is the topic of its saved buckets, if it has any.
 
     `open(partition, lineage_ms)`; `restore(partition, saved buckets)` gives the offset to replay from;
-    `apply(partition, records, now_ms, silent)`.
+    `apply(partition, records, now_ms, silent)`; `save(partition)` gives the buckets whose turn it is then.
     """
 
     name: str
@@ -63,6 +69,7 @@ class Stage(NamedTuple):
     restore: Callable[[int, Sequence[bytes]], int]
     close: Callable[[int], None]
     apply: Callable[[int, Sequence[Record], int, bool], Effects]
+    save: Callable[[int], list[Message]] = _nothing
 
 
 def state_stages(engine: Engine) -> tuple[Stage, ...]:
@@ -77,6 +84,7 @@ def state_stages(engine: Engine) -> tuple[Stage, ...]:
             engine.restore_items,
             engine.close_items,
             engine.items,
+            engine.save_items,
         ),
         Stage(
             "shoppers",
@@ -86,6 +94,7 @@ def state_stages(engine: Engine) -> tuple[Stage, ...]:
             engine.restore_shoppers,
             engine.close_shoppers,
             engine.shoppers,
+            engine.save_shoppers,
         ),
     )
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from stream.runtime.clock import now_ms
-from stream.runtime.engine_thread import EngineThread
 from stream.runtime.freshness import Freshness
 from stream.runtime.lane import Lane
 from stream.runtime.outbox import Outbox
 from stream.runtime.settings import Settings
-from stream.runtime.stages import Engine
-from stream.runtime.units import Units
+from stream.runtime.telemetry.observer import Observer
 from stream.values import key_of
 
 log = logging.getLogger(__name__)
@@ -26,52 +24,40 @@ TTL_S = 10
 
 
 class Status:
-    """Collects and writes the status. `highwater(tp)` is the end of a partition's log as last heard of."""
+    """Collects and writes the status. `url` is where the worker serves its metrics."""
 
     def __init__(
         self,
         settings: Settings,
-        engine: Engine,
-        thread: EngineThread,
-        units: Units,
+        observer: Observer,
         lanes: Sequence[Lane],
         outbox: Outbox,
         freshness: Freshness,
-        highwater: Callable[[Any], int | None],
+        url: str,
     ) -> None:
         self._settings = settings
-        self._engine = engine
-        self._thread = thread
-        self._units = units
+        self._observer = observer
         self._lanes = lanes
         self._outbox = outbox
         self._freshness = freshness
-        self._highwater = highwater
+        self._url = url
         self.ready = False
         self._started_ms = now_ms()
 
-    def partitions(self) -> dict[str, dict[str, int]]:
-        """By stage and partition: the offset of the first record that is not in the state."""
-        found: dict[str, dict[str, int]] = {}
-        for tp, unit in self._units.items():
-            found.setdefault(unit.stage.name, {})[str(tp.partition)] = unit.next_offset
-        return found
-
     async def collect(self) -> dict[str, Any]:
-        """The status as of now. `lag` counts records that are in Kafka and not yet in the state."""
-        engine = await self._thread.call(self._engine.metrics.as_dict)
-        now = now_ms()
-        lag: dict[str, int] = {}
-        for tp, unit in self._units.items():
-            behind = max((self._highwater(tp) or 0) - unit.next_offset, 0)
-            lag[unit.stage.name] = lag.get(unit.stage.name, 0) + behind
+        """The status as of now. `partitions` has, by stage and partition, the offset of the first record that
+        is not in the state; `lag` counts the records that are in Kafka and not yet there."""
+        sample = await self._observer.look()
+        now = sample.at_ms
         return {
             "worker": self._settings.worker_id,
+            "metrics": f"{self._url}/metrics",
             "at_ms": now,
             "started_ms": self._started_ms,
             "ready": self.ready,
-            "partitions": self.partitions(),
-            "lag": lag,
+            "partitions": sample.partitions,
+            "lag": sample.lag,
+            "lag_s": sample.lag_s,
             "batches": {lane.stage.name: lane.batches for lane in self._lanes},
             "records": {lane.stage.name: lane.records for lane in self._lanes},
             "freshness_p50_ms": self._freshness.quantile_ms(0.5, now),
@@ -79,7 +65,7 @@ class Status:
             "redis_written": self._outbox.redis.counts.written,
             "redis_refused": self._outbox.redis.counts.refused,
             "kafka_sent": self._outbox.kafka.sent,
-            "engine": engine,
+            "engine": sample.engine,
         }
 
     async def run(self) -> None:

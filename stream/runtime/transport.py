@@ -32,6 +32,7 @@ from faust.types.tuples import ConsumerMessage, Message
 
 from stream.errors import RetentionError
 from stream.runtime.commits import FAUST_LOG, Committed, ConsumerThread
+from stream.runtime.telemetry.histogram import STEP_EDGES_S, Histogram
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,11 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lineages = {}
+        self.away = False
+        """Whether a commit waits because the group's coordinator does not take it."""
+        self.commit_seconds = Histogram(STEP_EDGES_S)
+        self._stands: dict[TP, int] = {}
+        self._fetched: dict[TP, int] = {}
         self._next: dict[TP, int] = {}
         self._done: dict[TP, int] = {}
 
@@ -77,6 +83,35 @@ class Consumer(driver.Consumer):
         """Commit these offsets at once, with the lineages known."""
         return await self._commit(offsets)
 
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        with self.commit_seconds.timed():
+            done = bool(await super()._commit(offsets))
+        if done:
+            self._stands.update(offsets)
+        return done
+
+    # Where a partition stands
+
+    def end(self, tp: TP) -> int | None:
+        """Offset after the last record that there is to be read, as last heard of; None before that."""
+        thread: Any = self._thread
+        place: tuple[int, int] | None = thread.place(tp)
+        if place is None:
+            return None
+        position, highwater = place
+        # Transaction markers have offsets as well, but are never delivered.
+        return self._fetched.get(tp, highwater) if position >= highwater else highwater
+
+    def unfinished(self, tp: TP) -> int | None:
+        """The committed offset of a partition that holds more, or may; None where there is nothing to do."""
+        stands, end = self._stands.get(tp), self.end(tp)
+        return None if stands is None or (end is not None and stands >= end) else stands
+
+    @property
+    def rebalances(self) -> int:
+        """Rebalances that were begun."""
+        return int(self.app.rebalancing_count)
+
     # Delivery
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
@@ -88,6 +123,9 @@ class Consumer(driver.Consumer):
         if not self.flow_active:
             await self._seek_back()
             return
+        self._fetched.update(
+            (ensure_TP(key), batch[-1].offset + 1) for key, batch in records.items() if batch
+        )
         for key, batch in records.items():
             tp = ensure_TP(key)
             if not self.flow_active or self.app.consumer_generation_id != generation:
@@ -147,7 +185,8 @@ class Consumer(driver.Consumer):
                 # The original leaves partitions alone that are committed at 0.
                 if offset == 0:
                     await self._seek(tp, 0)
-                self._next[ensure_TP(tp)] = offset
+                self._next[ensure_TP(tp)] = self._fetched[ensure_TP(tp)] = offset
+                self._stands[ensure_TP(tp)] = offset
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """No gaps are kept: see `_new_offset`."""
@@ -213,6 +252,8 @@ class Consumer(driver.Consumer):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         self._done.clear()
         self._next.clear()
+        self._fetched.clear()
+        self._stands.clear()
         self._buffered_partitions.clear()
         await super().on_partitions_assigned(assigned, generation_id)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from faust.types import TP
@@ -17,6 +19,7 @@ from stream.runtime.engine_thread import EngineThread
 from stream.runtime.log_reader import LogReader
 from stream.runtime.settings import Settings
 from stream.runtime.stages import Stage
+from stream.runtime.telemetry.histogram import RESTORE_EDGES_S, STEP_EDGES_S, Histogram
 from stream.runtime.transport import lost_sentence
 
 log = logging.getLogger(__name__)
@@ -44,6 +47,9 @@ class Unit:
     """When the unit was first created; kept as metadata of the group's commits."""
     next_offset: int
     """Offset of the first record that is not in the state."""
+    reached_ms: int = 0
+    """The broker's time of the last record in the state; 0 while none was applied here."""
+    opened_ms: int = field(default_factory=now_ms)
 
     def unseen(self, records: Sequence[Any]) -> Sequence[Any]:
         """`records` without those that the state already holds."""
@@ -53,13 +59,24 @@ class Unit:
 
 
 class Units:
-    """All units of this worker. They change in the engine's thread only."""
+    """All units of this worker. They change in the engine's thread only.
+
+    `seconds` are those of the engine by step and stage; `replayed` counts records by stage.
+    """
 
     def __init__(self, settings: Settings, stages: Iterable[Stage], thread: EngineThread) -> None:
         self._settings = settings
         self._thread = thread
         self._stages = {settings.topic(stage.topic): stage for stage in stages}
         self._units: dict[TP, Unit] = {}
+        self.seconds = {
+            (step, stage.name): Histogram(STEP_EDGES_S)
+            for stage in self._stages.values()
+            for step in ("apply", "save")
+            if step == "apply" or stage.state
+        }
+        self.restore_seconds = Histogram(RESTORE_EDGES_S)
+        self.replayed: Counter[str] = Counter()
 
     def get(self, tp: TP) -> Unit | None:
         """The open unit of a partition."""
@@ -68,6 +85,13 @@ class Units:
     def items(self) -> list[tuple[TP, Unit]]:
         """Every open unit."""
         return list(self._units.items())
+
+    def places(self) -> dict[str, list[int]]:
+        """The partitions that are held, by stage."""
+        found: dict[str, list[int]] = {}
+        for tp, unit in sorted(self.items()):
+            found.setdefault(unit.stage.name, []).append(tp.partition)
+        return found
 
     async def apply(self, tp: TP, records: Sequence[Any]) -> Effects | None:
         """Apply what the unit has not seen of one batch; None if no such unit is open."""
@@ -95,6 +119,7 @@ class Units:
         group.lineages.clear()
         if not mine:
             return True
+        began_s = time.perf_counter()
         committed = await group.committed(mine)
         async with LogReader(self._settings) as reader:
             beginnings = await reader.beginnings(mine)
@@ -112,6 +137,8 @@ class Units:
                 if not current():
                     return False
                 await self._replay(tp, start, places[tp], reader, current)
+        if moved and current():
+            self.restore_seconds.observe(time.perf_counter() - began_s)
         return current()
 
     def _stands(self, tp: TP, place: Committed) -> bool:
@@ -189,6 +216,7 @@ class Units:
         started_ms = now_ms()
         async for records in reader.read(tp, place.offset, self._settings.max_poll_records):
             await self._thread.call(self._apply, tp, records, True)
+            self.replayed[self._stages[tp.topic].name] += len(records)
             if not current():
                 return await self.close(tp)
         # Transaction markers may stand between the last record and here.
@@ -220,6 +248,20 @@ class Units:
         if unit is None:
             return None
         unseen = unit.unseen(records)
-        effects = unit.stage.apply(unit.partition, unseen, now_ms(), silent) if unseen else Effects()
+        effects = self._applied(unit, unseen, silent) if unseen else Effects()
         unit.next_offset = max(unit.next_offset, records[-1].offset + 1)
+        unit.reached_ms = records[-1].timestamp
+        return effects
+
+    def _applied(self, unit: Unit, records: Sequence[Any], silent: bool) -> Effects:
+        stage = unit.stage
+        if silent:
+            return stage.apply(unit.partition, records, now_ms(), True)
+        with self.seconds["apply", stage.name].timed():
+            effects = stage.apply(unit.partition, records, now_ms(), False)
+        began_s = time.perf_counter()
+        saved = stage.save(unit.partition)
+        if saved:
+            effects.saved += saved
+            self.seconds["save", stage.name].observe(time.perf_counter() - began_s)
         return effects

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import signal
 import tempfile
 import threading
@@ -14,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from stream.effects import Effects
 from stream.errors import SettingsError, StreamError
 from stream.runtime import logs, topics
 from stream.runtime.app import App, build_app
@@ -29,6 +29,10 @@ from stream.runtime.redis_sink import RedisSink
 from stream.runtime.settings import Settings
 from stream.runtime.stages import Engine, Learner, stages_of
 from stream.runtime.status import Status
+from stream.runtime.telemetry.monitor import Monitor
+from stream.runtime.telemetry.observer import Observer
+from stream.runtime.telemetry.pulse import leave
+from stream.runtime.telemetry.watchdog import Stalled
 from stream.runtime.transport import Consumer
 from stream.runtime.units import Units
 
@@ -51,7 +55,8 @@ def run(settings: Settings, engine: Engine, make_learner: Callable[[], Learner])
     """Run a worker until it is told to stop (SIGINT, SIGTERM). Returns the exit code:
 
     0 stopped as told, everything committed; 2 it cannot go on as things are (a `StreamError`, one sentence
-    in the log); 1 something unforeseen (traceback in the log). After 1 or 2 nothing undelivered is committed.
+    in the log); 1 something unforeseen (traceback in the log), or nothing moved for so long that a new start
+    is the way out. After 1 or 2 nothing undelivered is committed.
     """
     logs.configure(settings.log_level, settings.log_format)
     with contextlib.ExitStack() as stack:
@@ -92,6 +97,11 @@ class Worker:
             for stage in stages
         ]
         self._control = Control(settings, engine, self._thread)
+        self._observer = Observer(
+            engine, self._thread, self._units, self._lanes, self._outbox, self._freshness
+        )
+        self._monitor = Monitor(settings, self._observer, self._phase, self._fail, EXIT_CRASHED)
+        self._ready = False
         self._tasks: list[asyncio.Task[None]] = []
         self._abandoned = False
         self._over: asyncio.Future[None]
@@ -119,6 +129,7 @@ class Worker:
     async def _work(self) -> None:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._thread.stop)
+            await stack.enter_async_context(self._monitor)
             for name in await topics.prepare(self._settings):
                 log.info("Created topic %s.", name)
             await self._outbox.redis.start()
@@ -132,13 +143,11 @@ class Worker:
             self._app.on_rebalance_complete.connect(restore)
             self._status = Status(
                 self._settings,
-                self._engine,
-                self._thread,
-                self._units,
+                self._observer,
                 self._lanes,
                 self._outbox,
                 self._freshness,
-                self._highwater,
+                self._monitor.url,
             )
             stack.push_async_callback(self._cancel_tasks)
             stack.push_async_callback(self._stop_app)
@@ -154,6 +163,7 @@ class Worker:
             gc.collect()
             gc.freeze()
             self._consumer.abandon = self._abandon
+            self._observer.group = self._consumer
             await self._app.start()
             await self._app.wait_until_stopped()
             raise self._app.crash_reason or RuntimeError("Faust stopped by itself")
@@ -181,27 +191,35 @@ class Worker:
             # Returning would start the flow over units that are not restored.
             await asyncio.sleep(0.05)
         if restored:
-            held = {stage: sorted(map(int, of)) for stage, of in self._status.partitions().items()}
-            log.info("Partitions moved." if self._status.ready else "Ready.", extra={"partitions": held})
-            self._status.ready = True
+            held = self._units.places()
+            log.info("Partitions moved." if self._ready else "Ready.", extra={"partitions": held})
+            self._ready = self._status.ready = True
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            if self._status.ready and not self._app.rebalancing:
-                due = await self._thread.call(self._engine.tick, now_ms())
+            if self._ready and not self._app.rebalancing:
+                due = await self._thread.call(self._due)
                 await self._outbox.deliver([(due, "", 0)])
+
+    def _due(self) -> Effects:
+        """In the engine's thread."""
+        with self._observer.tick_seconds.timed():
+            return self._engine.tick(now_ms())
+
+    def _phase(self) -> str | None:
+        """What the worker does instead of working, as one reads it at /readyz."""
+        if self._over.done():
+            return "the worker is stopping"
+        if not self._ready:
+            return "the worker is starting"
+        return "partitions are being assigned and restored" if self._app.rebalancing else None
 
     @property
     def _consumer(self) -> Consumer:
         consumer = self._app.consumer
         assert isinstance(consumer, Consumer)
         return consumer
-
-    def _highwater(self, tp: Any) -> int | None:
-        with contextlib.suppress(Exception):
-            return self._consumer.highwater(tp)
-        return None
 
     def _end(self) -> None:
         if not self._over.done():
@@ -245,12 +263,13 @@ class Worker:
         if isinstance(error, StreamError):
             log.error("%s", error)
             return EXIT_REFUSED
+        if isinstance(error, Stalled):
+            log.error("%s", error)
+            return EXIT_CRASHED
         log.error("The worker ends: %s", error or type(error).__name__, exc_info=error)
         return EXIT_CRASHED
 
 
 def _leave() -> None:
-    """End the process here and now; a worker may be killed at any time, so nothing is lost by it."""
     log.error("Kafka or Redis does not answer: leaving at once, and what was begun is read again.")
-    logging.shutdown()
-    os._exit(EXIT_CRASHED)
+    leave(EXIT_CRASHED)

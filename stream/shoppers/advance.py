@@ -27,8 +27,8 @@ from stream.state.inactive import is_due
 from stream.state.interner import Names
 from stream.state.jit import Row, kernel, long_kernel
 
-ACCEPTED, DUPLICATES, CROWDED, SESSIONS, EMPTY = range(5)
-"""Positions in `Shoppers.counts`."""
+ACCEPTED, DUPLICATES, CROWDED, SESSIONS, EMPTY, EVICTED, FORGOTTEN = range(7)
+"""Positions in `Shoppers.counts`; the last two count rows."""
 
 
 class Shoppers(NamedTuple):
@@ -70,7 +70,9 @@ def _pass_time(shoppers: Shoppers, ts_ms: int, offset: int, used: int) -> None:
         return
     shoppers.clock_ms[0] = ts_ms
     if is_due(before_ms, ts_ms, shoppers.room.inactive_ms):
-        expire(shoppers.room, shoppers.rows, shoppers.histories, used, ts_ms, shoppers.positions, offset)
+        shoppers.counts[FORGOTTEN] += expire(
+            shoppers.room, shoppers.rows, shoppers.histories, used, ts_ms, shoppers.positions, offset
+        )
 
 
 @kernel
@@ -196,7 +198,9 @@ def advance(
             continue
         shoppers.counts[ACCEPTED] += 1
         if row.events == 0:
-            admit(shoppers.room, shoppers.rows, shoppers.names, shoppers.histories, used, row)
+            shoppers.counts[EVICTED] += admit(
+                shoppers.room, shoppers.rows, shoppers.names, shoppers.histories, used, row
+            )
         crowd = is_crowd(row, events.ts_ms[e])
         shoppers.counts[CROWDED] += crowd
         shoppers.counts[SESSIONS] += begin(row, events.session[e], events.ts_ms[e])

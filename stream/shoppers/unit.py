@@ -20,7 +20,7 @@ from stream.recommend.encode import Writer, new_lists
 from stream.recommend.exposures import EXPOSURE, RING, confirm, new_examples
 from stream.recommend.make import Ranker, make_lists
 from stream.recommend.rank import LENGTH
-from stream.shoppers.advance import Events, Shoppers, advance
+from stream.shoppers.advance import FORGOTTEN, Events, Shoppers, advance
 from stream.shoppers.duplicates import new_seen
 from stream.shoppers.emit import new_outbox
 from stream.shoppers.evict import MIN_SHOPPERS, new_room
@@ -69,7 +69,7 @@ class ShopperUnit:
             ring=reserve(RING, EXPOSURE),
             next_slot=np.zeros(1, np.int64),
             clock_ms=np.zeros(1, np.int64),
-            counts=np.zeros(5, np.int64),
+            counts=np.zeros(FORGOTTEN + 1, np.int64),
             positions=np.full(BUCKETS, -1, np.int64),
         )
         self._lists = new_lists(CHUNK, LENGTH)
@@ -164,6 +164,7 @@ class ShopperUnit:
             messages = self._packer.pack(self._outbox, self.sent_upto, upto, batch, decay_ts)
             effects.messages += [Message("item-updates", None, value, q) for q, value in messages]
             self._publish(made, shopper, batch.offset, now_ms, model, effects)
+            effects.event_ts_ms.append(batch.ts_ms)
         self._forget(shopper)
 
     def _forget(self, shopper: NDArray[np.int32]) -> None:

@@ -49,6 +49,12 @@ class FakeEngine:
     def restore_items(self, partition: int, saved: Sequence[bytes]) -> int:
         return 0
 
+    def save_shoppers(self, partition: int) -> list[Message]:
+        return []
+
+    def save_items(self, partition: int) -> list[Message]:
+        return []
+
     def unsaved(self, most: int) -> Effects:
         return Effects()
 

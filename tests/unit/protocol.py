@@ -103,7 +103,8 @@ class Owner:
             if message.topic == "item-updates" and message.partition is not None:
                 unsent.setdefault(message.partition, deque()).append(message)
         self.next[lane] = records[-1].offset + 1
-        self.working[lane].append(_Work(self.next[lane], unsent, effects.saved))
+        save = self.engine.save_items if lane.stage == "items" else self.engine.save_shoppers
+        self.working[lane].append(_Work(self.next[lane], unsent, save(lane.partition)))
         return True
 
     def deliver(self, lane: Lane, random: Random) -> bool:

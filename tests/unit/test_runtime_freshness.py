@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stream.events.records import LogRecord
 from stream.runtime.freshness import SLICE_MS, SLICES, Freshness
 
 
@@ -28,6 +29,18 @@ def test_one_age_may_stand_for_many():
     freshness.add([1000], 0)
     assert quantile(freshness, 0.99, 0) < 20
     assert quantile(freshness, 1.0, 0) > 900
+
+
+def test_every_event_of_a_batch_is_counted_from_its_own_time_and_from_the_brokers():
+    freshness = Freshness()
+    records = [LogRecord(k, 1_000 + k, b"k", b"") for k in range(250)]
+    freshness.delivered(records, [np.arange(-300, -100), np.array([2_000])], 1_500)
+    broker, event = (freshness.since[of].read() for of in ("broker", "event"))
+    assert (broker.buckets[-1][1], event.buckets[-1][1]) == (250, 201)
+    assert broker.sum == pytest.approx(250 * 0.375, rel=0.05)
+    assert event.sum == pytest.approx(200 * 1.7, rel=0.05), "a clock that is ahead counts as fresh"
+    freshness.delivered([], [], 1_500)
+    assert freshness.since["broker"].read() == broker
 
 
 def test_a_minute_later_all_is_forgotten():

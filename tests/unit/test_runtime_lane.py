@@ -14,6 +14,7 @@ from stream.runtime.lane import WAITING, Lane
 from stream.runtime.stages import Stage
 
 TP0 = TP("events", 0)
+NOW_MS = 5_000
 
 
 class Scene:
@@ -21,7 +22,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.applied: list[list[int]] = []
-        self.delivering: list[asyncio.Future[None]] = []
+        self.delivering: list[asyncio.Future[int]] = []
         self.acked: list[int] = []
         self.forgotten: list[int] = []
         self.closed: list[TP] = []
@@ -57,7 +58,7 @@ class Scene:
 
     async def deliver(self, many):
         self.delivering.append(asyncio.get_running_loop().create_future())
-        await self.delivering[-1]
+        return await self.delivering[-1]
 
     def event(self, *offsets: int, value: bytes = b"") -> Any:
         message = SimpleNamespace(tp=TP0, topic="events", partition=0, offset=offsets[-1])
@@ -88,10 +89,12 @@ async def test_a_batch_is_acknowledged_only_after_its_effects_are_delivered(scen
     await scene.lane.take(scene.event(0, 1, 2))
     await settle()
     assert (scene.applied, scene.acked) == ([[0, 1, 2]], [])
-    scene.delivering[0].set_result(None)
+    scene.delivering[0].set_result(NOW_MS)
     await settle()
     assert scene.acked == [2]
-    assert scene.freshness.quantile_ms(0.5, 0) is not None
+    assert scene.freshness.quantile_ms(0.5, NOW_MS) is not None
+    assert scene.freshness.since["broker"].read().buckets[-1][1] == 3
+    assert scene.lane.batch_records.read().sum == 3
 
 
 async def test_batches_are_applied_while_others_are_on_their_way_and_those_that_wait_go_together(scene):
@@ -105,7 +108,7 @@ async def test_batches_are_applied_while_others_are_on_their_way_and_those_that_
     assert WAITING < applied <= 2 * WAITING + 2, "some on their way, some wait, one in the agent's hands"
     while len(scene.acked) < 4 * WAITING:
         done = len(scene.delivering)
-        scene.delivering[-1].set_result(None)
+        scene.delivering[-1].set_result(NOW_MS)
         await settle()
         assert len(scene.delivering) <= done + 1, "one delivery at a time"
         assert scene.acked == list(range(len(scene.acked))), "all of a delivery, in order"
@@ -121,7 +124,7 @@ async def test_the_engine_is_given_the_next_batch_before_it_is_done_with_the_las
     assert (scene.applied, scene.delivering) == ([[0], [1]], [])
     scene.engine.set()
     await settle()
-    scene.delivering[0].set_result(None)
+    scene.delivering[0].set_result(NOW_MS)
     await settle()
     assert scene.acked == [0, 1]
 
@@ -137,7 +140,7 @@ async def test_what_is_abandoned_is_not_acknowledged_and_its_unit_is_closed(scen
     assert scene.closed == [TP0, TP0]
     await scene.lane.take(scene.event(2))
     await settle()
-    scene.delivering[-1].set_result(None)
+    scene.delivering[-1].set_result(NOW_MS)
     await settle()
     assert scene.acked == [2], "later batches go their way"
 

@@ -20,6 +20,7 @@ from faust.types import TP
 
 from stream.errors import RetentionError
 from stream.runtime.commits import Committed, parse_committed
+from stream.runtime.telemetry.histogram import Histogram
 from stream.runtime.transport import BatchSchema, Consumer, Transport
 
 TP0 = TP("events", 0)
@@ -45,6 +46,7 @@ SEAM = {
     ),
     BaseConsumer.wait_empty: ("", "e4662fe24f09"),
     driver.AIOKafkaConsumerThread._commit: ("offsets", "932852ce7a23"),
+    driver.Consumer._commit: ("offsets", "a20eec84e4b2"),
     driver.Consumer._to_message: ("tp record", "7c24f6511b2f"),
     Recovery._resume_streams: ("generation_id", "d986a6710c1a"),
     App._on_partitions_revoked: ("revoked", "d5c895bbe57d"),
@@ -86,6 +88,8 @@ class Scripted(Consumer):
         self._active_partitions = {TP0}
         self._buffered_partitions = set()
         self._next = {}
+        self._fetched = {}
+        self._stands = {}
         self._done = {}
         self._acked = defaultdict(list)
         self._acked_index = defaultdict(set)
@@ -235,6 +239,32 @@ async def test_a_forgotten_message_is_waited_for_no_more_and_commits_nothing():
     assert not consumer._unacked_messages
     assert not consumer.ack(message)
     assert consumer._new_offset(TP0) is None
+
+
+async def test_a_partition_is_unfinished_until_all_that_can_be_read_of_it_is_committed(monkeypatch):
+    consumer: Any = Scripted([5, 6])
+    place: list[Any] = [None]
+    consumer._thread = SimpleNamespace(place=lambda tp: place[0])
+    consumer.commit_seconds = Histogram((1.0,))
+    consumer._stands = {TP0: 5}
+    commits = [False, True]
+
+    async def commit(self, offsets):
+        return commits.pop(0)
+
+    monkeypatch.setattr(driver.Consumer, "_commit", commit)
+    assert (consumer.end(TP0), consumer.unfinished(TP0)) == (None, 5), "nobody has told yet"
+    await delivered(consumer)
+    # The log ends with a transaction marker at 7.
+    place[0] = (7, 8)
+    assert (consumer.end(TP0), consumer.unfinished(TP0)) == (8, 5)
+    place[0] = (8, 8)
+    assert (consumer.end(TP0), consumer.unfinished(TP0)) == (7, 5)
+    assert not await consumer.commit_now({TP0: 7})
+    assert consumer.unfinished(TP0) == 5, "the group did not take it"
+    assert await consumer.commit_now({TP0: 7})
+    assert consumer.unfinished(TP0) is None
+    assert consumer.commit_seconds.read().buckets[-1][1] == 2
 
 
 def test_committed_offsets_carry_the_lineage():

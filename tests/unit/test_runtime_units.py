@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from stream.effects import Effects
+from stream.effects import Effects, Message
 from stream.errors import RetentionError
 from stream.events.records import LogRecord
 from stream.runtime import units as module
@@ -117,6 +117,11 @@ async def test_a_unit_is_restored_by_silent_replay_up_to_the_committed_offset_it
     ]
     assert scene.units.get(A).next_offset == 6
     assert scene.consumer.lineages == {A: 5, B: 7}
+    assert scene.units.replayed == {"items": 2, "shoppers": 6}
+    assert scene.units.restore_seconds.read().buckets[-1][1] == 1
+    assert scene.units.places() == {"shoppers": [0], "items": [0]}
+    assert await scene.assign(A, B)
+    assert scene.units.restore_seconds.read().buckets[-1][1] == 1, "there was nothing to restore"
 
 
 async def test_a_unit_that_stands_where_the_group_does_is_kept(scene):
@@ -232,3 +237,20 @@ async def test_batches_are_applied_up_to_their_end_and_records_that_the_state_ho
     assert applied == [[0, 1, 2], [3]]
     assert unit.next_offset == 4, "never backwards"
     assert await scene.units.apply(B, batch) is None, "not open here"
+
+
+async def test_after_a_batch_the_buckets_are_saved_whose_turn_it_is_and_both_are_timed(scene):
+    bucket = Message("shopper-state", b"0", b"state", 0)
+    turns = [[], [bucket]]
+    stage = scene._stage("shoppers", "events")._replace(
+        apply=lambda partition, records, now_ms, silent: Effects(), save=lambda partition: turns.pop(0)
+    )
+    units = Units(Settings.load(), [stage], EngineThread())
+    assert await units.assign([A], scene.consumer, lambda: True)
+    found = [await units.apply(A, [LogRecord(k, 77 + k, None, None)]) for k in range(2)]
+    assert [effects.saved for effects in found if effects] == [[], [bucket]]
+    assert units.seconds["apply", "shoppers"].read().buckets[-1][1] == 2
+    assert units.seconds["save", "shoppers"].read().buckets[-1][1] == 1
+    unit = units.get(A)
+    assert unit is not None
+    assert (unit.next_offset, unit.reached_ms) == (2, 78)
