@@ -54,8 +54,20 @@ class Effects:
 
 VERSION_PREFIX = b'{"version":"'
 VERSION_CHARS = 13 + 1 + 16
+OFFSET_MAX = 10**16 - 1
 
 
-def version(lineage_ms: int, offset: int) -> bytes:
+def place(lineage_ms: int, position: int) -> tuple[int, int]:
+    """Lineage and offset in the version of what is made from state at `position`.
+
+    State from a backup has rows before its log's first record (-1): a version then lies above those of all
+    earlier lineages and below that of the first record.
+    """
+    if position >= 0 or not lineage_ms:
+        return lineage_ms, max(position, 0)
+    return lineage_ms - 1, OFFSET_MAX
+
+
+def version(lineage_ms: int, position: int) -> bytes:
     """Fixed-width version `lineage-offset` (30 characters): compares as text as it does as numbers."""
-    return b"%013d-%016d" % (lineage_ms, offset)
+    return b"%013d-%016d" % place(lineage_ms, position)

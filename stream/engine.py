@@ -25,8 +25,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from stream.effects import Effects, Message
+from stream.effects import Effects, Message, Values
 from stream.errors import LayoutError, StreamError
 from stream.events.decode import TimeBounds
 from stream.events.records import Record
@@ -248,6 +250,16 @@ class Engine:
         for shoppers in self.shopper_units.values():
             effects.saved += self.saving.shoppers_left(shoppers, most - len(effects.saved))
         return effects
+
+    def lists_again(self, partition: int, shoppers: NDArray[np.int32], now_ms: int) -> list[Values]:
+        """Lists for up to a thousand shoppers of a unit, by number, apart from any event."""
+        unit = self._unit(self.shopper_units, partition, "events")
+        return unit.lists_of(shoppers, self._ranker, self.metrics.model, now_ms)
+
+    def item_lists_again(self, partition: int, items: NDArray[np.int32], now_ms: int) -> list[Values]:
+        """`similar` and `together` lists of up to a thousand items of a unit, changed or not."""
+        unit = self._unit(self.item_units, partition, "item-updates")
+        return self.publisher.lists_of(unit, items, now_ms)
 
     # -- what every worker is told ---------------------------------------------------------------
 

@@ -6,7 +6,7 @@ log from the least of their positions, each bucket taking what lies above its ow
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from stream.effects import Message
 from stream.errors import LayoutError
@@ -79,7 +79,7 @@ class Saving:
             latest = max(buckets, key=lambda bucket: bucket.position)
             unit.sent_upto = [latest.ends[q] for q in range(len(unit.sent_upto))]
         unit.position = self._begin(unit, buckets)
-        if unit.position >= 0:
+        if len(buckets) == BUCKETS:
             # The clock of the replay's beginning: what is forgotten on its way is what was forgotten then.
             unit.state.clock_ms[0] = min(buckets, key=lambda bucket: bucket.position).clock_ms
         return unit.position + 1
@@ -90,7 +90,7 @@ class Saving:
         for bucket in buckets:
             saved_items.load(unit, bucket)
         unit.position = self._begin(unit, buckets)
-        if unit.position >= 0:
+        if len(buckets) == BUCKETS:
             oldest = min(buckets, key=lambda bucket: bucket.position)
             unit.watermark, unit.clock_ms = dict(oldest.ends), oldest.clock_ms
         return unit.position + 1
@@ -103,12 +103,18 @@ class Saving:
         return self._rotations[unit.stage, unit.partition]
 
     def _begin(self, unit: Unit, buckets: Sequence[Bucket]) -> int:
-        """The least position of all buckets (-1: one was never saved)."""
+        """The least position of all buckets; -1 also where one was never saved."""
         positions = [-1] * BUCKETS
         for bucket in buckets:
             positions[bucket.bucket] = bucket.position
         self._rotation(unit).begin(positions)
         return min(positions)
+
+
+def whole(unit: ShopperUnit | ItemUnit) -> Iterator[Message]:
+    """Every bucket of a unit as it is now, whatever its rotation."""
+    for bucket in range(BUCKETS):
+        yield _shoppers(unit, bucket) if isinstance(unit, ShopperUnit) else _items(unit, bucket)
 
 
 def _shoppers(unit: ShopperUnit, bucket: int) -> Message:

@@ -7,7 +7,20 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from stream.cli import config, doctor, evaluate, local, produce, read, replay, simulate, topics, worker
+from stream.cli import (
+    config,
+    doctor,
+    evaluate,
+    local,
+    produce,
+    read,
+    rebuild,
+    replay,
+    simulate,
+    state,
+    topics,
+    worker,
+)
 from stream.cli.demo import command as demo
 from stream.cli.output import complain
 from stream.errors import StreamError
@@ -53,5 +66,7 @@ app.command("recs", epilog=read.RECS_EXAMPLE)(read.recs)
 app.command("similar", epilog=read.SIMILAR_EXAMPLE)(read.similar)
 app.command("trending", epilog=read.TRENDING_EXAMPLE)(read.trending)
 app.command("price", epilog=read.PRICE_EXAMPLE)(read.price)
+app.add_typer(state.app, name="state")
+app.command("rebuild", epilog=rebuild.EXAMPLE)(rebuild.rebuild)
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command("config", epilog=config.EXAMPLE)(config.config)

@@ -104,3 +104,10 @@ def progress(what: str, total: int, of_bytes: bool = True) -> Iterator[Callable[
     with bar:
         task = bar.add_task(what, total=max(total, 1))
         yield lambda done: bar.update(task, completed=done)
+
+
+@contextlib.contextmanager
+def percentage(what: str) -> Iterator[Callable[[int, int], None]]:
+    """As `progress`, where the total is known only later: call it with how much is done, of how much."""
+    with progress(what, 100, of_bytes=False) as bar:
+        yield lambda done, total: bar(100 * done // max(total, 1))

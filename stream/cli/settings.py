@@ -19,6 +19,7 @@ ConfigFile = Annotated[
 Bootstrap = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Kafka bootstrap servers.")]
 RedisUrl = Annotated[str | None, typer.Option(metavar="URL", help="redis:// or rediss:// address.")]
 Namespace = Annotated[str | None, typer.Option(metavar="TEXT", help="Put before every topic's name.")]
+Group = Annotated[str | None, typer.Option(help="Consumer group of the workers.")]
 Prefix = Annotated[str | None, typer.Option(metavar="TEXT", help="First part of every Redis key.")]
 
 LOCAL_STACK = "local stack"

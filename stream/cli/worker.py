@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream.cli.settings import Bootstrap, ConfigFile, Namespace, Prefix, RedisUrl, load
+from stream.cli.settings import Bootstrap, ConfigFile, Group, Namespace, Prefix, RedisUrl, load
 
 if TYPE_CHECKING:
     from stream.engine import EngineConfig
@@ -22,7 +22,7 @@ def worker(
     redis_url: RedisUrl = None,
     namespace: Namespace = None,
     prefix: Prefix = None,
-    group: Annotated[str | None, typer.Option(help="Consumer group of the workers.")] = None,
+    group: Group = None,
     partitions: Annotated[int | None, typer.Option(help="Partitions of events and item-updates.")] = None,
     pricing: Annotated[str | None, typer.Option(metavar="MODE", help="off, shadow or auto.")] = None,
     ttl_s: Annotated[int | None, typer.Option("--ttl-s", help="Life of values in Redis, seconds.")] = None,

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.effects import Message, Values, version
+from stream.effects import Message, Values, place, version
 from stream.items.catalogue import Catalogue
 from stream.items.due import pop
 from stream.items.lists import fill_lists
@@ -52,10 +52,11 @@ class Publisher:
         for home in np.unique(rows["home"][numbers]).tolist():
             unit = units.get(home - 1)
             if unit is not None:
-                out += self._lists_of(unit, numbers[rows["home"][numbers] == home], now_ms)
+                out += self.lists_of(unit, numbers[rows["home"][numbers] == home], now_ms)
         return out
 
-    def _lists_of(self, unit: ItemUnit, numbers: NDArray[np.int32], now_ms: int) -> list[Values]:
+    def lists_of(self, unit: ItemUnit, numbers: NDArray[np.int32], now_ms: int) -> list[Values]:
+        """`similar` and `together` lists of up to `AT_ONCE` items of one unit, where there are any."""
         names = self._table.interner.names
         table = self._table
         fill_lists(self._viewed, self._bought, table.rows, table.facts, names, numbers)
@@ -65,8 +66,9 @@ class Publisher:
             if not len(some):
                 continue
             picked = lists.part(some)
-            offsets = np.full(len(some), unit.position, np.int64)
-            values = self._writer.write(picked, len(some), names, unit.lineage_ms, offsets, now_ms, "share")
+            lineage_ms, offset = place(unit.lineage_ms, unit.position)
+            offsets = np.full(len(some), offset, np.int64)
+            values = self._writer.write(picked, len(some), names, lineage_ms, offsets, now_ms, "share")
             ids = self._table.interner.blob(numbers[some]).split(b"\0")
             out.append(Values(kind, ids, values))
         return out
@@ -79,7 +81,7 @@ class Publisher:
         for partition, unit in units.items():
             *told, at_ms = self._told.get(partition, (0, -1, -PARTIAL_EVERY_MS))
             news = [unit.lineage_ms, unit.position]
-            if unit.position >= 0 and news != told and now_ms - at_ms >= PARTIAL_EVERY_MS:
+            if not unit.is_empty and news != told and now_ms - at_ms >= PARTIAL_EVERY_MS:
                 self._told[partition] = unit.lineage_ms, unit.position, now_ms
                 value = msgspec.json.encode(self._partial(unit))
                 out.append(Message("aggregates", b"popular:%d" % partition, value))
@@ -103,7 +105,7 @@ class Publisher:
         chosen = by_popular[picked[by_popular] & ((popular > 0) | (trending > 0))[by_popular]]
         ids = table.interner.blob(members[chosen]).decode().split("\0") if len(chosen) else []
         return Partial(
-            version=version(unit.lineage_ms, max(unit.position, 0)).decode(),
+            version=version(unit.lineage_ms, unit.position).decode(),
             clock_ms=table.clock_ms,
             total_popular=float(popular.sum()),
             total_trending=float(trending.sum()),
@@ -134,7 +136,7 @@ class Publisher:
             values.append(
                 msgspec.json.encode(
                     Ranked(
-                        version=version(owner.lineage_ms, max(owner.position, 0)).decode(),
+                        version=version(owner.lineage_ms, owner.position).decode(),
                         generated_at=now_ms,
                         model="trending",
                         items=items,

@@ -168,6 +168,11 @@ class ItemUnit:
         self.bucket_size[bucket] += rows
         self._positions[bucket] = position
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has nothing to tell. One from a backup has rows before its log has a record."""
+        return self.position < 0 and not self.bucket_size.any()
+
     def members(self) -> NDArray[np.int32]:
         """Numbers of all items that have a row in this unit."""
         out = np.empty(self.table.interner.used, np.int32)

@@ -83,7 +83,7 @@ class PriceDesk:
             return []
         out = []
         for partition, unit in units.items():
-            if now_ms < self._pooled_ms.get(partition, 0) or unit.position < 0:
+            if now_ms < self._pooled_ms.get(partition, 0) or unit.is_empty:
                 continue
             numbers = self._sample(unit)
             self._pooled_ms[partition] = now_ms + POOL_EVERY_MS + POOL_ITEM_MS * len(numbers)
@@ -197,4 +197,4 @@ class PriceDesk:
 
 
 def _version(unit: ItemUnit) -> str:
-    return version(unit.lineage_ms, max(unit.position, 0)).decode()
+    return version(unit.lineage_ms, unit.position).decode()

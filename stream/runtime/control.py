@@ -7,10 +7,10 @@ import logging
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.structs import TopicPartition
 
 from stream.runtime.connection import kafka_arguments, started
 from stream.runtime.engine_thread import EngineThread
+from stream.runtime.log_reader import partitions_of
 from stream.runtime.settings import Settings
 from stream.runtime.stages import Engine
 from stream.runtime.topics import CONTROL
@@ -42,7 +42,7 @@ class Control:
                 fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
             ),
         )
-        tps = [tp for topic in self._names for tp in await self._partitions(topic)]
+        tps = [tp for topic in self._names for tp in await partitions_of(consumer, topic)]
         consumer.assign(tps)
         ends = await consumer.end_offsets(tps)
         for tp, begin in (await consumer.beginning_offsets(tps)).items():
@@ -73,9 +73,3 @@ class Control:
             if refused is not None:
                 place = f"{record.topic}-{record.partition}"
                 log.warning("Refused record %d of %s: %s", record.offset, place, refused)
-
-    async def _partitions(self, topic: str) -> list[TopicPartition]:
-        # Asked for topic by topic: a consumer knows nothing of topics it is not assigned yet.
-        await self._consumer._client.add_topic(topic)
-        await self._consumer._client._wait_on_metadata(topic)
-        return [TopicPartition(topic, p) for p in sorted(self._consumer.partitions_for_topic(topic) or ())]

@@ -116,7 +116,7 @@ class KafkaSink:
         if key is None:
             self._turn += 1
             return self._turn % count
-        return int(murmur2_of_bytes(key) & SIGN_BIT_OFF) % count
+        return partition_of(key, count)
 
     async def _partition_count(self, topic: str) -> int:
         if topic not in self._partitions:
@@ -176,6 +176,11 @@ class KafkaSink:
         self.retries += 1
         self.away = True
         await asyncio.sleep(wait_s)
+
+
+def partition_of(key: bytes, count: int) -> int:
+    """Kafka's default partition of one key."""
+    return int(murmur2_of_bytes(key) & SIGN_BIT_OFF) % count
 
 
 @kernel

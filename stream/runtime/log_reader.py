@@ -46,6 +46,10 @@ class LogReader:
     ) -> None:
         await self._consumer.stop()
 
+    async def places(self, topic: str) -> list[Place]:
+        """All partitions of a topic."""
+        return [(tp.topic, tp.partition) for tp in await partitions_of(self._consumer, topic)]
+
     async def beginnings(self, places: Iterable[Place]) -> dict[Place, int]:
         """First offset that each partition still has."""
         found = await self._consumer.beginning_offsets([TopicPartition(*place) for place in places])
@@ -89,3 +93,11 @@ class LogReader:
             return None
         found = await self._consumer.getmany(tp, timeout_ms=READ_TIMEOUT_MS, max_records=most)
         return [record for record in found.get(tp, ()) if record.offset < stop]
+
+
+async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+    """All partitions of a topic. Asked for by name: a consumer knows nothing of topics that it is not
+    assigned yet."""
+    await consumer._client.add_topic(topic)
+    await consumer._client._wait_on_metadata(topic)
+    return [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]

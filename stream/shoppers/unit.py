@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.effects import Effects, Message, Values
+from stream.effects import Effects, Message, Values, place
 from stream.events.decode import Batch, TimeBounds, decode
 from stream.events.records import Record
 from stream.events.types import Impression
@@ -237,3 +237,21 @@ class ShopperUnit:
         make_lists(self.state.rows, self.state.histories, numbers, ranker, self._lists, self._asked)
         self._publish(len(shoppers), numbers, np.array(offsets, np.int64), now_ms, model, effects)
         return effects
+
+    def lists_of(self, numbers: NDArray[np.int32], ranker: Ranker, model: str, now_ms: int) -> list[Values]:
+        """Lists for up to `CHUNK` shoppers, apart from any event.
+
+        Their version is that of the last record in the unit: not below any that was given out before, and
+        below every one to come.
+        """
+        lists = self._lists
+        make_lists(self.state.rows, self.state.histories, numbers, ranker, lists, self._asked)
+        some = np.flatnonzero(lists.size[: len(numbers)])
+        if not len(some):
+            return []
+        lineage_ms, offset = place(self.lineage_ms, self.position)
+        values = self._writer.write(
+            lists.part(some), len(some), self.table.interner.names, lineage_ms,
+            np.full(len(some), offset, np.int64), now_ms, model,
+        )  # fmt: skip
+        return [Values("recs", self.interner.blob(numbers[some]).split(b"\0"), values)]

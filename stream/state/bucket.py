@@ -131,6 +131,16 @@ def decode(value: bytes) -> Bucket:
         raise ValueError(f"a saved bucket is damaged ({error})") from None
 
 
+def moved(value: bytes, lineage_ms: int, position: int, ends: dict[int, int]) -> bytes:
+    """The bucket in `value` with the same rows, for a unit whose log has other offsets.
+
+    Right only for rows that hold all of the log and nothing that is still on its way: `position` and `ends`
+    then say the same of the new log. Raises as `decode`.
+    """
+    bucket = decode(value)
+    return encode(msgspec.structs.replace(bucket, lineage_ms=lineage_ms, position=position, ends=ends))
+
+
 class _Layout(msgspec.Struct):
     layout: int
 
