@@ -28,6 +28,7 @@ class Outbox:
         self.rekeyed = 0
         self.saved_buckets: Counter[str] = Counter()
         self.saved_bytes: Counter[str] = Counter()
+        self._saving: dict[str, asyncio.Future[None]] = {}
         self.seconds = {step: Histogram(STEP_EDGES_S) for step in ("send", "write", "send_state")}
 
     @property
@@ -38,9 +39,9 @@ class Outbox:
     async def deliver(self, many: Sequence[tuple[Effects, str, int]]) -> int:
         """Return when Kafka has every message and Redis has answered every write, in the order given.
 
-        Each with the topic and partition of the records that it refuses or keys anew. Waits while either
-        of Kafka and Redis is away; raises `BrokerError` when waiting cannot help. Returns when Redis had
-        answered, epoch ms.
+        State is sent after that, and is on its way when this returns. Each with the topic and partition of the
+        records that it refuses or keys anew. Waits while either of Kafka and Redis is away; raises
+        `BrokerError` when waiting cannot help. Returns when Redis had answered, epoch ms.
         """
         values: list[Values] = []
         messages: list[Outgoing] = []
@@ -57,12 +58,32 @@ class Outbox:
                 written = both.create_task(self._write(values))
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
-        # Not before: what state holds is not sent again after a restart.
-        if saved:
-            with self.seconds["send_state"].timed():
-                await self.kafka.send((), saved)
         self._count(many, saved)
+        # Not before: what state holds is not sent again after a restart.
+        await self._save(saved)
         return written.result()
+
+    async def _save(self, saved: Sequence[Outgoing]) -> None:
+        """Have state sent while its lane goes on: nothing waits for it but the next of its topic."""
+        for topic in {message.topic for message in saved}:
+            if topic in self._saving:
+                await self._saving[topic]
+            mine = [message for message in saved if message.topic == topic]
+            self._saving[topic] = asyncio.ensure_future(self._send_state(mine))
+
+    async def _send_state(self, saved: Sequence[Outgoing]) -> None:
+        with self.seconds["send_state"].timed():
+            await self.kafka.send((), saved)
+
+    async def saved(self) -> None:
+        """Return when Kafka has all state that was handed over."""
+        await asyncio.gather(*self._saving.values())
+
+    async def stop(self) -> None:
+        """Give up what is on its way."""
+        for sending in self._saving.values():
+            sending.cancel()
+        await asyncio.gather(*self._saving.values(), return_exceptions=True)
 
     async def _send(self, values: Sequence[Values], messages: Sequence[Outgoing]) -> None:
         if values or messages:

@@ -136,6 +136,7 @@ class Worker:
             stack.push_async_callback(self._outbox.redis.stop)
             await self._outbox.kafka.start()
             stack.push_async_callback(self._outbox.kafka.stop)
+            stack.push_async_callback(self._outbox.stop)
             await self._control.start()
             stack.push_async_callback(self._control.stop)
             self._app = build_app(self._settings, self._datadir, self._lanes)
@@ -250,6 +251,7 @@ class Worker:
             async with asyncio.timeout(SAVE_GRACE_S):
                 while (unsaved := await self._thread.call(self._engine.unsaved, SAVED_AT_ONCE)).saved:
                     await self._outbox.deliver([(unsaved, "", 0)])
+                await self._outbox.saved()
 
     async def _cancel_tasks(self) -> None:
         for task in self._tasks:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from stream.errors import LayoutError
 from stream.state.interner import Interner
-from stream.state.jit import long_kernel
+from stream.state.jit import kernel
 
 LAYOUT = 1
 """Version of this layout. A reader refuses a newer one."""
@@ -193,7 +193,7 @@ def unpack(
     return parts
 
 
-@long_kernel
+@kernel
 def renumber(references: NDArray[np.int32], scratch: NDArray[np.int32], used: NDArray[np.int32]) -> int:
     """Count numbers + 1 anew, from 1 in the order in which they come (0 stays 0), and write them to `used`.
 

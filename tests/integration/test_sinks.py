@@ -260,6 +260,7 @@ async def test_effects_are_carried_out_and_dead_letters_keep_their_bytes(setting
     effects.saved.append(Message("shopper-state", b"0", b"state", 0))
     outbox = Outbox(kafka, redis)
     readable_ms = await outbox.deliver([(effects, settings.topic("events"), 1)])
+    await outbox.saved()
     assert 0 < readable_ms <= now_ms()
     assert (outbox.dead_letters, outbox.rekeyed, outbox.away) == ({"too-large": 1}, 1, None)
     assert (outbox.saved_buckets, outbox.saved_bytes) == ({"shopper-state": 1}, {"shopper-state": 5})
