@@ -39,8 +39,8 @@ class Outbox:
     async def deliver(self, many: Sequence[tuple[Effects, str, int]]) -> int:
         """Return when Kafka has every message and Redis has answered every write, in the order given.
 
-        State is sent after that, and is on its way when this returns. Each with the topic and partition of the
-        records that it refuses or keys anew. Waits while either of Kafka and Redis is away; raises
+        State is sent after that, and is on its way when this returns. Each with the topic and partition of
+        the records that it refuses or keys anew. Waits while either of Kafka and Redis is away; raises
         `BrokerError` when waiting cannot help. Returns when Redis had answered, epoch ms.
         """
         values: list[Values] = []
