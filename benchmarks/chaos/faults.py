@@ -15,6 +15,7 @@ from redis import Redis
 from benchmarks.chaos.crew import Crew
 from benchmarks.chaos.watch import Watch
 from stream.local import Stack
+from stream.local.ports import answers
 
 RECOVERY_TIMEOUT_S = 90.0
 APART_S = 25.0
@@ -156,6 +157,9 @@ class Faults:
 
     async def _broker_kill(self) -> None:
         os.kill(self._stack.pids["kafka"], signal.SIGKILL)
+        # One that is still about to die needs no start.
+        while answers(int(self._stack.bootstrap.rpartition(":")[2])):
+            await asyncio.sleep(0.05)
         await asyncio.to_thread(self._stack.start_kafka)
 
     async def _redis_flush(self) -> None:
