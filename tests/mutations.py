@@ -13,11 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTOCOL = "tests/unit/test_protocol.py"
+AT_ONCE = 2
 
 
 class Mutation(NamedTuple):
@@ -99,7 +102,7 @@ MUTATIONS = (
         "stream/shoppers/pack.py",
         "since[:] = latest.tolist()",
         "since[:] = [int(batch.offset[-1])] * len(since)",
-        PROTOCOL,
+        "tests/unit/test_engine.py",
     ),
     Mutation(
         "seen event ids are part of a bucket",
@@ -184,25 +187,32 @@ def notices(mutation: Mutation, copy: Path) -> bool:
 
 
 def main() -> int:
-    """Every mutation, one after the other; the exit code."""
+    """Every mutation, two at a time; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__.splitlines()[0])
     parser.add_argument("-k", default="", metavar="TEXT", help="only guards whose name holds this")
-    chosen = parser.parse_args().k
-    missed = 0
-    with tempfile.TemporaryDirectory(prefix="stream-mutations-") as folder:
-        copy = Path(folder) / "copy"
-        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-        for mutation in MUTATIONS:
-            if chosen not in mutation.guard:
-                continue
-            began = time.monotonic()
-            noticed = notices(mutation, copy)
-            missed += not noticed
-            print(
-                f"{'noticed' if noticed else 'MISSED '} {time.monotonic() - began:5.1f} s  {mutation.guard}",
-                flush=True,
-            )
-    return 1 if missed else 0
+    text = parser.parse_args().k
+    chosen = [mutation for mutation in MUTATIONS if text in mutation.guard]
+    with (
+        tempfile.TemporaryDirectory(prefix="stream-mutations-") as folder,
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
+        copies: SimpleQueue[Path] = SimpleQueue()
+        for number in range(AT_ONCE):
+            copy = Path(folder) / str(number)
+            shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+            copies.put(copy)
+
+        def tried(mutation: Mutation) -> bool:
+            began, copy = time.monotonic(), copies.get()
+            try:
+                noticed = notices(mutation, copy)
+            finally:
+                copies.put(copy)
+            said = "noticed" if noticed else "MISSED "
+            print(f"{said} {time.monotonic() - began:5.1f} s  {mutation.guard}", flush=True)
+            return noticed
+
+        return 0 if all(list(pool.map(tried, chosen))) else 1
 
 
 if __name__ == "__main__":
