@@ -175,7 +175,12 @@ def notices(mutation: Mutation, copy: Path) -> bool:
             [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", mutation.test],
             cwd=copy,
             # The copy's own packages; kernels are compiled where no other copy looks.
-            env={**os.environ, "PYTHONPATH": str(copy), "XDG_CACHE_HOME": str(copy / ".cache")},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(copy),
+                "XDG_CACHE_HOME": str(copy / ".cache"),
+                "PROTOCOL_SEEDS": "20",
+            },
             capture_output=True,
             text=True,
         )

@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from stream.runtime.settings import Settings
 from stream.values import key_of
 
 READY_TIMEOUT_S = 120.0
+FRESH_S = 3.0
+"""A status is renewed every second."""
 RESTORING = "Restoring"
 """A worker's log line when it begins to restore units."""
 
@@ -60,12 +63,18 @@ class Crew:
         self._processes[name].send_signal(number)
 
     async def ready(self) -> None:
-        """Until every worker says that it is ready, and together they hold every partition."""
+        """Until every worker is ready and holds something, and together they hold every partition.
+
+        What was said before a freeze does not count.
+        """
         deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_S
         while True:
+            since_ms = (time.time() - FRESH_S) * 1000
             told = [self._status(name) for name in self._processes]
-            held = {p for status in told if status for p in status["partitions"].get("shoppers", {})}
-            if all(status and status["ready"] for status in told) and len(held) == self._settings.partitions:
+            fresh = [status for status in told if status and status["ready"] and status["at_ms"] > since_ms]
+            held = [p for status in fresh for p in status["partitions"].get("shoppers", {})]
+            working = [status for status in fresh if status["partitions"].get("shoppers")]
+            if len(working) == len(told) and sorted(map(int, held)) == [*range(self._settings.partitions)]:
                 return
             self.check()
             if asyncio.get_running_loop().time() > deadline:

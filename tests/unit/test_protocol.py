@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from random import Random
 from typing import Any
 
@@ -22,6 +23,8 @@ from tests.unit.protocol import Kafka, Owner, play
 from tests.unit.test_saved import shop
 
 SOURCES, ITEM_PARTITIONS = 2, 2
+SEEDS = int(os.environ.get("PROTOCOL_SEEDS", "5"))
+"""Schedules played; `tests.mutations` asks for more, because a missing guard shows in some only."""
 DAY_MS = 86_400_000
 
 
@@ -44,7 +47,7 @@ def owner_of_all(kafka: Kafka, random: Random) -> Owner:
     return owner
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_any_schedule_counts_every_event_once(seed):
     random = Random(seed)
     events = shop(seed, 240)
@@ -80,7 +83,7 @@ def churn(seed: int) -> list[dict[str, Any]]:
     return out
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(SEEDS // 5))
 def test_who_is_evicted_or_forgotten_hangs_on_the_log_alone(seed):
     random = Random(seed)
     kafka = kafka_of(churn(seed), max_items=64, max_shoppers=64, inactive_ms=6 * DAY_MS)
