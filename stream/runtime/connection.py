@@ -105,5 +105,16 @@ async def started(settings: Settings, make: Callable[[], Client]) -> Client:
 
 
 async def close(client: AIOKafkaConsumer | AIOKafkaProducer | AIOKafkaAdminClient) -> None:
-    """Close any aiokafka client."""
-    await (client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
+    """Close any aiokafka client.
+
+    Where a fetch has just failed, aiokafka 0.14 ends a consumer's closing as if it were cancelled, before its
+    connections are closed. To whoever waits for it that would look like a cancellation of their own.
+    """
+    closing = asyncio.ensure_future(
+        client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop()
+    )
+    await asyncio.wait((closing,))
+    if closing.cancelled():
+        await client._client.close()
+    else:
+        closing.result()

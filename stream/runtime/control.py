@@ -8,7 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
-from stream.runtime.connection import kafka_arguments, started
+from stream.runtime.connection import close, kafka_arguments, started
 from stream.runtime.engine_thread import EngineThread
 from stream.runtime.log_reader import partitions_of
 from stream.runtime.settings import Settings
@@ -56,7 +56,7 @@ class Control:
             await self._step()
 
     async def stop(self) -> None:
-        await self._consumer.stop()
+        await close(self._consumer)
 
     async def _step(self) -> None:
         found: dict[Any, list[Any]] = await self._consumer.getmany(

@@ -10,7 +10,7 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
-from stream.runtime.connection import kafka_arguments, started
+from stream.runtime.connection import close, kafka_arguments, started
 from stream.runtime.settings import Settings
 
 FETCH_MAX_WAIT_MS = 20
@@ -44,7 +44,7 @@ class LogReader:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._consumer.stop()
+        await close(self._consumer)
 
     async def places(self, topic: str) -> list[Place]:
         """All partitions of a topic."""

@@ -28,7 +28,7 @@ from stream.runtime.backup import KEPT, Told
 from stream.runtime.clock import now_ms
 from stream.runtime.commits import parse_committed
 from stream.runtime.compacted import latest
-from stream.runtime.connection import kafka_arguments, started
+from stream.runtime.connection import close, kafka_arguments, started
 from stream.runtime.kafka_sink import KafkaSink, Outgoing
 from stream.runtime.log_reader import LogReader
 from stream.runtime.settings import Settings
@@ -170,4 +170,4 @@ async def commit(settings: Settings, offsets: dict[TP, int], lineage_ms: int) ->
         # A worker that started meanwhile owns the group.
         raise _has_members(settings) from None
     finally:
-        await consumer.stop()
+        await close(consumer)

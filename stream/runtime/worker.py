@@ -106,7 +106,6 @@ class Worker:
         self._abandoned = False
         self._over: asyncio.Future[None]
         self._app: App
-        self._status: Status
 
     async def run(self) -> int:
         """Start, work, stop. Returns the exit code."""
@@ -142,20 +141,21 @@ class Worker:
             self._app = build_app(self._settings, self._datadir, self._lanes)
             restore: Any = self._on_assigned
             self._app.on_rebalance_complete.connect(restore)
-            self._status = Status(
+            status = Status(
                 self._settings,
                 self._observer,
                 self._lanes,
                 self._outbox,
                 self._freshness,
                 self._monitor.url,
+                lambda: self._ready,
             )
             stack.push_async_callback(self._cancel_tasks)
             stack.push_async_callback(self._stop_app)
             for body in (
                 self._control.run(),
                 self._tick(),
-                self._status.run(),
+                status.run(),
                 Neighbours(self._engine, self._thread, self._outbox.redis).run(),
                 *(lane.run() for lane in self._lanes),
             ):
@@ -175,8 +175,9 @@ class Worker:
         self._tasks.append(task)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled():
-            self._fail(task.exception())
+        # A library's own cancellation may reach a task that nobody cancelled.
+        if not (task.cancelled() and task.cancelling()):
+            self._fail(None if task.cancelled() else task.exception())
 
     async def _on_assigned(self, app: Any, **_: Any) -> None:
         """After a rebalance, before the flow starts: bring the units to where the group has committed."""
@@ -185,6 +186,12 @@ class Worker:
             restored = await self._units.assign(
                 self._consumer.assignment(), self._consumer, lambda: app.rebalancing_count == rebalance
             )
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or not task.cancelling():
+                # Faust would take it for its own doing, and never start the flow again.
+                self._fail(RuntimeError("a restore was cut off by a cancellation that nobody asked for"))
+            raise
         except Exception as error:
             self._fail(error)
             restored = False
@@ -194,7 +201,7 @@ class Worker:
         if restored:
             held = self._units.places()
             log.info("Partitions moved." if self._ready else "Ready.", extra={"partitions": held})
-            self._ready = self._status.ready = True
+            self._ready = True
 
     async def _tick(self) -> None:
         while True:
