@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -77,7 +77,7 @@ async def take_turn(
     return Turn(name, measured["events"], measured["seconds"], lists)
 
 
-def start(command: list[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
     """Start a contender in a process group of its own, its output in the file `log`."""
     with log.open("ab") as output:
         return subprocess.Popen(

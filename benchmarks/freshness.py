@@ -12,7 +12,6 @@ import asyncio
 import json
 import os
 import sys
-import tempfile
 import threading
 import time
 from collections import defaultdict
@@ -24,13 +23,12 @@ from typing import Any
 import numpy as np
 from aiokafka import AIOKafkaProducer
 from redis import Redis
-from rich.console import Console
 
+from benchmarks import harness
 from benchmarks.contender import ContenderError, ending, start, stop
 from benchmarks.topics import partition_of, write
 from benchmarks.workload import encode, generate
-from stream.errors import StreamError
-from stream.local import Stack, running
+from stream.local import Stack
 from stream.runtime import topics
 from stream.runtime.settings import Settings
 from stream.values import key_of
@@ -50,8 +48,6 @@ REBALANCE_AFTER = 0.6
 """Share of the run after which a second worker joins."""
 LOST_S = 10.0
 """A marker that was not seen for so long counts as this late."""
-
-progress = Console(stderr=True, highlight=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +181,9 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
     events = settings.topic(topics.EVENTS)
     fill = encode(generate(FILL_EVENTS, int(time.time()) * 1000, SEED))
     await write(stack.bootstrap, events, PARTITIONS, fill)
-    environment = {f"STREAM_{name.upper()}": value for name, value in given.items()}
-    command = [sys.executable, "-m", "stream", "worker", "--worker-id"]
+    environment = harness.environment(given)
     logs = [folder / "first.log", folder / "second.log"]
-    processes = [start([*command, "first"], environment, logs[0])]
+    processes = [start([*harness.WORKER, "--worker-id", "first"], environment, logs[0])]
     reader = Reader(stack.redis_url, settings.prefix)
     try:
         await _caught_up(settings, processes[0], logs[0])
@@ -198,7 +193,7 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
         sending = asyncio.create_task(send(stack.bootstrap, events, plan, reader, began_s))
         await asyncio.sleep(options.seconds * REBALANCE_AFTER)
         joined_s = time.monotonic()
-        processes.append(start([*command, "second"], environment, logs[1]))
+        processes.append(start([*harness.WORKER, "--worker-id", "second"], environment, logs[1]))
         while b"Ready." not in logs[1].read_bytes() and not sending.done():
             await asyncio.sleep(0.05)
         settled_s = time.monotonic() + 1.0
@@ -221,9 +216,8 @@ async def _caught_up(settings: Settings, process: Any, log: Path) -> None:
     with Redis.from_url(settings.redis_url) as redis:
         deadline = time.monotonic() + 120.0
         while True:
-            found: Any = redis.get(key_of(settings.prefix, "worker", "first"))
-            status = json.loads(found) if found else {"engine": {"events": 0}, "lag": {}}
-            if status["engine"]["events"] >= FILL_EVENTS * 0.99 and not sum(status["lag"].values()):
+            told = harness.status(redis, settings, "first")
+            if told and told["engine"]["events"] >= FILL_EVENTS * 0.99 and not sum(told["lag"].values()):
                 return
             if process.poll() is not None or time.monotonic() > deadline:
                 raise ContenderError(f"the worker did not catch up: {ending(log)}")
@@ -263,19 +257,7 @@ def _figures(
 
 def main(given: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit code."""
-    options = arguments(given)
-    try:
-        with running(heap_mb=512) as stack, tempfile.TemporaryDirectory(prefix="stream-fresh-") as folder:
-            report = asyncio.run(measure(options, stack, Path(folder)))
-    except (StreamError, ContenderError) as error:
-        progress.print(f"The benchmark could not be made: {error}", style="red", markup=False)
-        return 2
-    if options.json:
-        print(json.dumps(report))
-    else:
-        for name, value in report.items():
-            Console().print(f"{name}: {value}", markup=False)
-    return 0
+    return harness.run("fresh", arguments(given), measure)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import asyncio
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -19,17 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis
-from rich.console import Console
 
+from benchmarks import harness
 from benchmarks.contender import ContenderError, ending, start, stop
 from benchmarks.stream_worker import committed_offsets
 from benchmarks.topics import Event, write
 from benchmarks.workload import encode, generate
-from stream.errors import StreamError
-from stream.local import Stack, running
+from stream.local import Stack
 from stream.runtime import topics
 from stream.runtime.settings import Settings
-from stream.values import key_of
 
 SHOPPERS, ITEMS = 1_000_000, 50_000
 PARTITIONS = 8
@@ -37,8 +34,6 @@ SEED = 1
 AFTER_ROTATION = 1.3
 """Events after the last new shopper, as a share of a rotation: every bucket has been saved since."""
 WAIT_S = 600.0
-
-progress = Console(stderr=True, highlight=False)
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -77,31 +72,33 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
     await topics.prepare(settings)
     rotation = (options.shoppers + 64 * PARTITIONS * 1000) / settings.rows_saved_per_event
     further = round(rotation * AFTER_ROTATION) + options.shoppers
-    progress.print(f"[dim]writing {options.shoppers + further:,} events")
+    harness.progress.print(f"[dim]writing {options.shoppers + further:,} events")
     events = events_of(options.shoppers, options.items, further)
     written = await write(stack.bootstrap, settings.topic(topics.EVENTS), PARTITIONS, events)
-    environment = {f"STREAM_{name.upper()}": value for name, value in given.items()}
+    environment = harness.environment(given)
     environment["STREAM_LOG_FORMAT"] = "json"
     first, second = folder / "first.log", folder / "second.log"
-    command = [sys.executable, "-m", "stream", "worker", "--worker-id"]
-    process = start([*command, "first"], environment, first)
+    process = start([*harness.WORKER, "--worker-id", "first"], environment, first)
     try:
         until = options.shoppers + round(rotation * AFTER_ROTATION)
         before = await _worked(settings, until, process, first)
         process.kill()
         process.wait()
-        progress.print(f"[dim]killed after {before:,} of {written:,} events")
+        harness.progress.print(f"[dim]killed after {before:,} of {written:,} events")
         killed = time.time()
-        process = start([*command, "second"], environment, second)
+        process = start([*harness.WORKER, "--worker-id", "second"], environment, second)
         told = await _ready(process, second)
-        engine = _status(settings)
+        with Redis.from_url(settings.redis_url) as redis:
+            status = harness.status(redis, settings, "second")
+        if status is None:
+            raise ContenderError(f"the second worker tells nothing of itself: {ending(second)}")
     finally:
         await stop(process)
     return {
         "shoppers": options.shoppers,
         "items": options.items,
         "events_before": before,
-        **_times(told, killed, engine),
+        **_times(told, killed, status["engine"]),
         "cpus": os.cpu_count(),
         "load_average": os.getloadavg()[0],
     }
@@ -144,13 +141,6 @@ async def _ready(process: Any, log: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.read_bytes().splitlines() if line.startswith(b"{")]
 
 
-def _status(settings: Settings) -> dict[str, Any]:
-    """The engine's counters, as the living worker tells them."""
-    with Redis.from_url(settings.redis_url) as redis:
-        key: Any = next(iter(redis.scan_iter(key_of(settings.prefix, "worker", "second"))))
-        return dict(json.loads(redis.get(key))["engine"])
-
-
 def _alive(process: Any, log: Path, deadline: float) -> None:
     if process.poll() is not None or time.monotonic() > deadline:
         raise ContenderError(f"the worker stopped early or was not done in time: {ending(log)}")
@@ -158,19 +148,7 @@ def _alive(process: Any, log: Path, deadline: float) -> None:
 
 def main(given: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit code."""
-    options = arguments(given)
-    try:
-        with running(heap_mb=512) as stack, tempfile.TemporaryDirectory(prefix="stream-restore-") as folder:
-            report = asyncio.run(measure(options, stack, Path(folder)))
-    except (StreamError, ContenderError) as error:
-        progress.print(f"The benchmark could not be made: {error}", style="red", markup=False)
-        return 2
-    if options.json:
-        print(json.dumps(report))
-    else:
-        for name, value in report.items():
-            Console().print(f"{name}: {value}", markup=False)
-    return 0
+    return harness.run("restore", arguments(given), measure)
 
 
 if __name__ == "__main__":

@@ -5,23 +5,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
+from benchmarks import harness
 from benchmarks.chaos.feed import Feed
 from benchmarks.contender import ContenderError, ending, start, stop
 from benchmarks.topics import Event
-from stream.errors import StreamError
-from stream.local import Stack, running
+from stream.local import Stack
 from stream.runtime import topics
 from stream.runtime.settings import Settings
 
@@ -37,8 +34,6 @@ WARM_UP = 0.4
 NOISE_SIGMAS = 3.0
 LEAST_MB_PER_MINUTE = 1.0
 """A slope below this is called flat: it would take a day to fill a gigabyte and a half."""
-
-progress = Console(stderr=True, highlight=False)
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -90,8 +85,8 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
         PACE_PER_S,
     )
     log = folder / "worker.log"
-    environment = {f"STREAM_{name.upper()}": value for name, value in given.items()}
-    process = start([sys.executable, "-m", "stream", "worker"], environment, log)
+    environment = harness.environment(given)
+    process = start(harness.WORKER, environment, log)
     samples: list[tuple[float, float]] = []
     try:
         sending = asyncio.create_task(feed.run())
@@ -141,19 +136,7 @@ def _slope(samples: Sequence[tuple[float, float]], from_minute: float) -> dict[s
 
 def main(given: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit code: 0 flat, 1 not, 2 it could not be made."""
-    options = arguments(given)
-    try:
-        with running(heap_mb=512) as stack, tempfile.TemporaryDirectory(prefix="stream-soak-") as folder:
-            report = asyncio.run(measure(options, stack, Path(folder)))
-    except (StreamError, ContenderError) as error:
-        progress.print(f"The benchmark could not be made: {error}", style="red", markup=False)
-        return 2
-    if options.json:
-        print(json.dumps(report))
-    else:
-        for name, value in report.items():
-            Console().print(f"{name}: {value}", markup=False)
-    return 0 if report["flat"] else 1
+    return harness.run("soak", arguments(given), measure, lambda report: 0 if report["flat"] else 1)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ group has committed, the lists from the output topic's end offsets, the writes f
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
 from redis import Redis
 
+from benchmarks import harness
 from benchmarks.contender import ContenderError, ending, start, stop
 from benchmarks.topics import Ends, Event, write
 from stream.runtime import topics
@@ -70,8 +70,8 @@ async def take_turn(
         redis.flushall()
         redis.config_resetstat()
         log = folder / f"{namespace}log"
-        environment = {f"STREAM_{name.upper()}": value for name, value in given.items()}
-        process = start([sys.executable, "-m", "stream", "worker"], environment, log)
+        environment = harness.environment(given)
+        process = start(harness.WORKER, environment, log)
         try:
             watched = await _watch(settings, written, lambda: process.poll() is None, log)
         finally:

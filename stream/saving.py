@@ -78,10 +78,10 @@ class Saving:
         if buckets:
             latest = max(buckets, key=lambda bucket: bucket.position)
             unit.sent_upto = [latest.ends[q] for q in range(len(unit.sent_upto))]
-        unit.position = self._begin(unit, buckets)
-        if len(buckets) == BUCKETS:
+        oldest = self._begin(unit, buckets)
+        if oldest is not None:
             # The clock of the replay's beginning: what is forgotten on its way is what was forgotten then.
-            unit.state.clock_ms[0] = min(buckets, key=lambda bucket: bucket.position).clock_ms
+            unit.state.clock_ms[0] = oldest.clock_ms
         return unit.position + 1
 
     def restore_items(self, unit: ItemUnit, values: Iterable[bytes]) -> int:
@@ -89,9 +89,8 @@ class Saving:
         buckets = _of(unit, values)
         for bucket in buckets:
             saved_items.load(unit, bucket)
-        unit.position = self._begin(unit, buckets)
-        if len(buckets) == BUCKETS:
-            oldest = min(buckets, key=lambda bucket: bucket.position)
+        oldest = self._begin(unit, buckets)
+        if oldest is not None:
             unit.watermark, unit.clock_ms = dict(oldest.ends), oldest.clock_ms
         return unit.position + 1
 
@@ -102,13 +101,15 @@ class Saving:
     def _rotation(self, unit: Unit) -> Rotation:
         return self._rotations[unit.stage, unit.partition]
 
-    def _begin(self, unit: Unit, buckets: Sequence[Bucket]) -> int:
-        """The least position of all buckets; -1 also where one was never saved."""
+    def _begin(self, unit: Unit, buckets: Sequence[Bucket]) -> Bucket | None:
+        """Put the unit where its replay begins: at the oldest of all its buckets, which is returned; before
+        the first record, and None, where one was never saved."""
         positions = [-1] * BUCKETS
         for bucket in buckets:
             positions[bucket.bucket] = bucket.position
         self._rotation(unit).begin(positions)
-        return min(positions)
+        unit.position = min(positions)
+        return min(buckets, key=lambda bucket: bucket.position) if len(buckets) == BUCKETS else None
 
 
 def whole(unit: ShopperUnit | ItemUnit) -> Iterator[Message]:

@@ -86,15 +86,15 @@ MUTATIONS = (
     Mutation(
         "the watermark of the replay is that of the oldest bucket",
         "stream/saving.py",
-        "oldest = min(buckets",
-        "oldest = max(buckets",
+        "unit.watermark, unit.clock_ms = dict(oldest.ends),",
+        "unit.watermark, unit.clock_ms = dict(max(buckets, key=lambda b: b.position).ends),",
         PROTOCOL,
     ),
     Mutation(
         "the clock of the replay is that of the oldest bucket",
         "stream/saving.py",
-        "unit.state.clock_ms[0] = min(buckets",
-        "unit.state.clock_ms[0] = max(buckets",
+        "unit.state.clock_ms[0] = oldest.clock_ms",
+        "unit.state.clock_ms[0] = max(bucket.clock_ms for bucket in buckets)",
         "tests/unit/test_saved.py",
     ),
     Mutation(

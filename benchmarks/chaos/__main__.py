@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
-import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from redis import Redis
-from rich.console import Console
 
+from benchmarks import harness
 from benchmarks.chaos import shop, verify
 from benchmarks.chaos.crew import Crew
 from benchmarks.chaos.faults import FULL, KILL, SHORT, Fault, Faults, longest_s, plan
@@ -28,8 +25,7 @@ from benchmarks.stream_worker import done as all_done
 from benchmarks.topics import Ends, read
 from stream.cli.worker import engine_config
 from stream.engine import Engine
-from stream.errors import StreamError
-from stream.local import Stack, running
+from stream.local import Stack
 from stream.runtime import topics
 from stream.runtime.bystander import restore
 from stream.runtime.settings import Settings
@@ -42,8 +38,6 @@ FIRST_AFTER_S = 5.0
 """So that there is something to lose."""
 DRAIN_TIMEOUT_S = 300.0
 RECOVERY_S = 15.0
-
-progress = Console(stderr=True, highlight=False)
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -62,14 +56,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> dict[str, Any]:
     """Send, break, wait, count; the whole report."""
-    environment = {
-        "STREAM_BOOTSTRAP": stack.bootstrap,
-        "STREAM_REDIS_URL": stack.redis_url,
-        "STREAM_PARTITIONS": str(PARTITIONS),
-    }
-    settings = Settings.load(
-        None, bootstrap=stack.bootstrap, redis_url=stack.redis_url, partitions=PARTITIONS
-    )
+    given = {"bootstrap": stack.bootstrap, "redis_url": stack.redis_url, "partitions": str(PARTITIONS)}
+    settings = Settings.load(None, **given)
     await topics.prepare(settings)
     kinds = plan(SHORT if options.short else FULL, options.seed)
     events = options.events or (SHORT_EVENTS if options.short else EVENTS)
@@ -77,7 +65,7 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
     # The last fault is over before the last event is sent.
     pace = events / (FIRST_AFTER_S + longest_s(kinds))
     redis = Redis.from_url(stack.redis_url)
-    crew = Crew(settings, environment, redis, folder)
+    crew = Crew(settings, harness.environment(given), redis, folder)
     feed = Feed(stack.bootstrap, settings.topic(topics.EVENTS), PARTITIONS, arrivals, pace)
     lists = settings.topic(topics.OF_KIND["recs"])
     try:
@@ -103,7 +91,7 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
 
 async def _one(faults: Faults, kind: str, feed: Feed) -> Fault:
     fault = await faults.do(kind)
-    progress.print(
+    harness.progress.print(
         f"[dim]{feed.sent:,} events; {kind}: went on after {fault.recovery_s:.1f} s, "
         f"{fault.redelivered:,} lists made twice"
     )
@@ -167,23 +155,10 @@ async def _counted(settings: Settings, redis: Redis, watch: Watch, done: Sequenc
 def main(given: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit code: 0 all was counted once, 1 not, 2 it could not be made, 3 all was
     counted once, but a kill lost nothing that had to be done again, or recovery was slow."""
-    options = arguments(given)
-    try:
-        folder = Path(tempfile.mkdtemp(prefix="stream-chaos-"))
-        with running(heap_mb=512) as stack:
-            report = asyncio.run(measure(options, stack, folder))
-    except (StreamError, ContenderError, TimeoutError) as error:
-        progress.print(f"The benchmark could not be made: {error}", style="red", markup=False)
-        return 2
-    if report["failed"] or report["missed"]:
-        progress.print(f"The workers' logs are in {folder}.", markup=False)
-    else:
-        shutil.rmtree(folder)
-    if options.json:
-        print(json.dumps(report))
-    else:
-        for name, value in report.items():
-            Console().print(f"{name}: {value}", markup=False)
+    return harness.run("chaos", arguments(given), measure, _verdict, keep_logs=True)
+
+
+def _verdict(report: Mapping[str, Any]) -> int:
     return 1 if report["failed"] else 3 if report["missed"] else 0
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +12,9 @@ from typing import Any
 
 from redis import Redis
 
+from benchmarks import harness
 from benchmarks.contender import ContenderError, ending, start, stop
 from stream.runtime.settings import Settings
-from stream.values import key_of
 
 READY_TIMEOUT_S = 120.0
 FRESH_S = 3.0
@@ -47,9 +45,7 @@ class Crew:
         self._made += 1
         name = f"worker-{self._made}"
         environment = {**self._environment, "STREAM_WORKER_ID": name, "STREAM_LOG_FORMAT": "json"}
-        self._processes[name] = start(
-            [sys.executable, "-m", "stream", "worker"], environment, self._log(name)
-        )
+        self._processes[name] = start(harness.WORKER, environment, self._log(name))
         return name
 
     def kill(self, name: str) -> None:
@@ -115,5 +111,4 @@ class Crew:
         return self._folder / f"{name}.log"
 
     def _status(self, name: str) -> dict[str, Any] | None:
-        found: Any = self._redis.get(key_of(self._settings.prefix, "worker", name))
-        return json.loads(found) if found else None
+        return harness.status(self._redis, self._settings, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from stream.runtime.clock import now_ms
@@ -34,6 +34,7 @@ class Status:
         outbox: Outbox,
         freshness: Freshness,
         url: str,
+        ready: Callable[[], bool],
     ) -> None:
         self._settings = settings
         self._observer = observer
@@ -41,7 +42,7 @@ class Status:
         self._outbox = outbox
         self._freshness = freshness
         self._url = url
-        self.ready = False
+        self._ready = ready
         self._started_ms = now_ms()
 
     async def collect(self) -> dict[str, Any]:
@@ -54,7 +55,7 @@ class Status:
             "metrics": f"{self._url}/metrics",
             "at_ms": now,
             "started_ms": self._started_ms,
-            "ready": self.ready,
+            "ready": self._ready(),
             "partitions": sample.partitions,
             "lag": sample.lag,
             "lag_s": sample.lag_s,

@@ -103,14 +103,25 @@ def expire(
 @kernel
 def _least_valuable(room: Room, rows: NDArray[np.void], names: Names, used: int, bucket: int) -> int:
     """Put the least valuable eighth of a bucket into `room.gone`; how many."""
-    size = 0
-    for i in range(used):
-        if rows[i].events > 0 and rows[i].bucket == bucket:
-            room.members[size] = i
-            size += 1
+    size = members_of(rows, names, used, bucket, room.members)
     wanted = size // _SHARE
     oldest = _first(rows, names, room.members, size, 2 * wanted, False, room.oldest)
     return _first(rows, names, room.oldest, oldest, wanted, True, room.gone)
+
+
+@kernel
+def members_of(rows: NDArray[np.void], names: Names, used: int, bucket: int, out: NDArray[np.int32]) -> int:
+    """Write the numbers below `used` of a bucket's rows into `out`; how many.
+
+    The id's hash says which bucket is its: a sixth of the bytes to go through, and the row is looked at only
+    where it may count.
+    """
+    n = 0
+    for i in range(used):
+        if np.int64(names.entries[i].hash >> np.uint64(58)) == bucket and rows[i].events > 0:
+            out[n] = i
+            n += 1
+    return n
 
 
 @kernel

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.shoppers.duplicates import Seen, remember
+from stream.shoppers.evict import members_of
 from stream.shoppers.row import HISTORY, SHOPPER
 from stream.state import bucket as saved
 from stream.state.bucket import Bucket
@@ -27,8 +28,8 @@ def save(unit: ShopperUnit, number: int) -> bytes:
     Lists that wait for their label are left out: they are soft state.
     """
     state = unit.state
-    members = np.empty(unit.interner.used, np.int32)
-    members = members[: _members(state.rows, number, members)]
+    found = np.empty(unit.interner.used, np.int32)
+    members = found[: members_of(state.rows, state.names, len(found), number, found)]
     rows = state.rows[members]
     has = np.flatnonzero(rows["history"])
     histories = state.histories[rows["history"][has]]
@@ -73,17 +74,6 @@ def load(unit: ShopperUnit, bucket: Bucket) -> None:
         _recall(state.seen, bucket.bucket, generation, hashes)
     state.seen.young[bucket.bucket] = 1
     state.positions[bucket.bucket] = bucket.position
-
-
-@kernel
-def _members(rows: NDArray[np.void], bucket: int, out: NDArray[np.int32]) -> int:
-    """Write the numbers of the bucket's rows, of the first ``len(out)``, into `out`; how many."""
-    n = 0
-    for i in range(len(out)):
-        if rows[i].events > 0 and rows[i].bucket == bucket:
-            out[n] = i
-            n += 1
-    return n
 
 
 @kernel
