@@ -17,14 +17,14 @@ from stream.runtime.transport import BatchSchema, Transport
 
 COMMIT_INTERVAL_S = 1.0
 """How much is read again after a kill, at most."""
-BUFFERED_BATCHES = 2
-"""Batches fetched ahead of an agent. Faust's default of 4096 is meant for single records."""
+BUFFERED_FETCHES = 2
+"""Fetches ahead of an agent. Faust's default of 4096 is meant for single records."""
 POLL_INTERVAL_S = 3600.0
 """A restore reads nothing through the group; only heartbeats tell that this worker lives."""
 
 
 class App(faust.App):
-    """A Faust app whose consumer delivers batches."""
+    """A Faust app whose consumer delivers whole fetches."""
 
     # Else Faust's own lines would come under the name of this module.
     logger = logging.getLogger("faust.app")
@@ -48,7 +48,7 @@ def build_app(settings: Settings, datadir: Path, lanes: Iterable[Lane]) -> App:
         broker_max_poll_records=settings.max_poll_records,
         broker_max_poll_interval=POLL_INTERVAL_S,
         consumer_auto_offset_reset="earliest",
-        stream_buffer_maxsize=BUFFERED_BATCHES,
+        stream_buffer_maxsize=BUFFERED_FETCHES,
         stream_wait_empty=True,
         topic_allow_declare=False,
         topic_disable_leader=True,

@@ -1,36 +1,48 @@
-"""The path of a batch through one stage: apply, deliver, acknowledge, in order."""
+"""The path of records through one stage: gathered, applied, delivered, acknowledged, in order."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from faust.types import TP
+
 from stream.effects import Effects
+from stream.runtime.clock import now_ms
 from stream.runtime.freshness import Freshness
 from stream.runtime.outbox import Outbox
 from stream.runtime.stages import Stage
-from stream.runtime.telemetry.histogram import BATCH_EDGES, Histogram
+from stream.runtime.telemetry.histogram import BATCH_EDGES, STEP_EDGES_S, Histogram
 from stream.runtime.transport import Consumer
-from stream.runtime.units import Units
+from stream.runtime.units import Parts, Units
 
-WAITING = 2
-"""Batches that may wait for delivery: what a rebalance waits for, and as many lists in memory."""
+WAITING_RECORDS = 4_000
+"""Records that may be on their way: what a rebalance waits for, and as many lists in memory."""
+BATCH_RECORDS = 2_000
+"""Most of a batch, but for a single fetch that is larger."""
+AHEAD = 2
+"""Batches that the engine is given at once, so that it never waits for the loop."""
 
 
-class _Applied(NamedTuple):
+class _Batch(NamedTuple):
     epoch: int
-    event: Any
-    effects: asyncio.Task[Effects | None]
+    events: list[Any]
+    parts: Parts
+    effects: asyncio.Task[list[Effects | None]]
 
 
 class Lane:
     """One stage's pipeline, fed by its agent.
 
-    While effects are on their way, further batches are applied and wait; all that wait are delivered
-    together (a delivery has a price of its own, which small batches would pay one by one). The engine is
-    given the next batch before it is done with the last, so it never waits for the loop. A batch is
-    acknowledged only after all of its effects are delivered, and after those before it.
+    Small batches are dear: each has a price of its own in the engine, in the exchange and at the delivery. So
+    what is fetched while the engine is busy is gathered into one batch, and all batches that it is done with
+    while a delivery is on its way are delivered together. With little to do nothing waits. A fetch is
+    acknowledged only after all of its batch's effects are delivered, and after those before it.
+
+    `seconds` are those of a fetch, `poll` (from the broker's time of its first record until it is taken), of
+    a batch, `compute` (until the engine, to which it was given, is done with it), and of a delivery.
     """
 
     def __init__(
@@ -45,26 +57,68 @@ class Lane:
         self.batches = 0
         self.records = 0
         self.batch_records = Histogram(BATCH_EDGES)
+        self.seconds = {step: Histogram(STEP_EDGES_S) for step in ("poll", "compute", "deliver")}
         self._units = units
         self._outbox = outbox
         self._fail = fail
         self._freshness = freshness
-        self._waiting: asyncio.Queue[_Applied] = asyncio.Queue(WAITING)
+        self._gathered: deque[Any] = deque()
+        self._in_engine = 0
+        self._waiting: asyncio.Queue[_Batch] = asyncio.Queue()
+        self._on_their_way = 0
+        self._room = asyncio.Event()
         self._delivery: asyncio.Task[int] | None = None
         self._epoch = 0
+        self._generation = self._given_up = -1
         self._halted = False
 
+    # -- gathering -------------------------------------------------------------------------------
+
     async def take(self, event: Any) -> None:
-        """Have one batch applied (a Faust event of our transport), its effects to be handed on."""
-        if self._halted:
-            return self._forget(event)
-        effects = asyncio.create_task(self._units.apply(event.message.tp, event.value))
+        """Have one fetch applied (a Faust event of our transport), its effects to be handed on.
+
+        Returns when there is room for the next.
+        """
+        self._generation = event.message.generation_id
+        if self._halted or self._generation == self._given_up:
+            return self._forget([event])
+        oldest_ms = min(records[0].timestamp for _, records in event.value)
+        self.seconds["poll"].observe(max(now_ms() - oldest_ms, 0) / 1000)
+        self._on_their_way += _size(event.value)
+        self._gathered.append(event)
+        self._submit()
+        while self._on_their_way >= WAITING_RECORDS:
+            self._room.clear()
+            await self._room.wait()
+
+    def _submit(self) -> None:
+        """Give the engine what has been fetched, unless it has enough to do."""
+        if not self._gathered or self._in_engine >= AHEAD:
+            return
+        events = [self._gathered.popleft()]
+        size = _size(events[0].value)
+        while self._gathered and size + _size(self._gathered[0].value) <= BATCH_RECORDS:
+            events.append(self._gathered.popleft())
+            size += _size(events[-1].value)
+        parts = events[0].value if len(events) == 1 else _merged(event.value for event in events)
+        self._in_engine += 1
         # Tasks begin in the order they are made, so the engine gets batches in the order they came.
-        await self._waiting.put(_Applied(self._epoch, event, effects))
+        effects = asyncio.create_task(self._compute(parts))
+        self._waiting.put_nowait(_Batch(self._epoch, events, parts, effects))
+
+    async def _compute(self, parts: Parts) -> list[Effects | None]:
+        try:
+            with self.seconds["compute"].timed():
+                return await self._units.apply(parts)
+        finally:
+            self._in_engine -= 1
+            self._submit()
+
+    # -- handing on ------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Deliver and acknowledge what `take` hands on, for ever."""
-        following: _Applied | None = None
+        """Deliver and acknowledge what the engine is done with, for ever."""
+        following: _Batch | None = None
         while True:
             first = following or await self._waiting.get()
             following = None
@@ -77,58 +131,60 @@ class Lane:
                     following = None
             await self._hand_on(group)
 
-    async def _hand_on(self, group: list[_Applied]) -> None:
-        ready: list[tuple[_Applied, Effects]] = []
-        for applied in group:
-            effects = self._effects(applied)
-            if effects is None:
-                self._forget(applied.event)
-            elif self._halted or applied.epoch != self._epoch:
+    async def _hand_on(self, group: list[_Batch]) -> None:
+        # Before the delivery, so that meanwhile as much may come again.
+        self._on_their_way -= sum(_size(batch.parts) for batch in group)
+        self._room.set()
+        ready: list[tuple[_Batch, list[Effects | None]]] = []
+        for batch in group:
+            effects = self._effects(batch)
+            if effects is None or all(each is None for each in effects):
+                self._forget(batch.events)
+            elif self._halted or batch.epoch != self._epoch:
                 # What was abandoned while it waited stands before what came after.
-                await self._close(applied)
+                await self._close(batch)
             else:
-                ready.append((applied, effects))
+                ready.append((batch, effects))
         readable_ms = await self._delivered(ready) if ready else None
-        for applied, effects in ready:
+        for batch, effects in ready:
             if readable_ms is None:
-                await self._close(applied)
-                continue
-            applied.event.ack()
-            records = applied.event.value
-            self.batches += 1
-            self.records += len(records)
-            self.batch_records.observe(len(records))
-            if self._freshness is not None:
-                self._freshness.delivered(records, effects.event_ts_ms, readable_ms)
+                await self._close(batch)
+            elif None in effects:
+                # A unit that is not open has left, or is to be restored: to read again does no harm.
+                self._forget(batch.events)
+            else:
+                self._acknowledge(batch, effects, readable_ms)
 
-    def _effects(self, applied: _Applied) -> Effects | None:
+    def _acknowledge(self, batch: _Batch, effects: Iterable[Effects | None], readable_ms: int) -> None:
+        for event in batch.events:
+            event.ack()
+        self.batches += 1
+        self.records += _size(batch.parts)
+        self.batch_records.observe(_size(batch.parts))
+        if self._freshness is not None:
+            for (_, records), each in zip(batch.parts, effects, strict=True):
+                self._freshness.delivered(records, each.event_ts_ms if each else (), readable_ms)
+
+    def _effects(self, batch: _Batch) -> list[Effects | None] | None:
         try:
-            return applied.effects.result()
+            return batch.effects.result()
         except Exception as error:
             self._halt(error)
             return None
 
-    async def _close(self, applied: _Applied) -> None:
-        """The unit is ahead of what was delivered: it is to be restored before it is used again."""
-        await self._units.close(applied.event.message.tp)
-        self._forget(applied.event)
-
-    def abandon(self) -> None:
-        """Give up what is not delivered: it is not acknowledged, and its units are closed."""
-        self._epoch += 1
-        if self._delivery is not None:
-            self._delivery.cancel()
-
-    async def _delivered(self, ready: list[tuple[_Applied, Effects]]) -> int | None:
+    async def _delivered(self, ready: list[tuple[_Batch, list[Effects | None]]]) -> int | None:
         """When the effects could be read, epoch ms; None when they were not delivered."""
         epoch = self._epoch
-        places = [(effects, applied.event.message) for applied, effects in ready]
-        self._delivery = asyncio.create_task(
-            self._outbox.deliver([(effects, at.topic, at.partition) for effects, at in places]),
-            name=f"{self.stage.name} delivery",
-        )
+        every = [
+            (effects, tp.topic, tp.partition)
+            for batch, found in ready
+            for (tp, _), effects in zip(batch.parts, found, strict=True)
+            if effects is not None
+        ]
+        self._delivery = asyncio.create_task(self._outbox.deliver(every), name=f"{self.stage.name} delivery")
         try:
-            return await self._delivery
+            with self.seconds["deliver"].timed():
+                return await self._delivery
         except asyncio.CancelledError:
             if epoch == self._epoch:
                 self._delivery.cancel()
@@ -140,12 +196,49 @@ class Lane:
         finally:
             self._delivery = None
 
+    # -- giving up -------------------------------------------------------------------------------
+
+    def abandon(self) -> None:
+        """Give up what is not delivered: it is not acknowledged, and its units are closed.
+
+        Nor is anything taken any more before a rebalance has put the units right: a unit is then ahead of
+        what was delivered, and to acknowledge what comes after would lose what lies between.
+        """
+        self._epoch += 1
+        self._given_up = self._generation
+        self._on_their_way -= sum(_size(event.value) for event in self._gathered)
+        self._forget(self._gathered)
+        self._gathered.clear()
+        self._room.set()
+        if self._delivery is not None:
+            self._delivery.cancel()
+
+    async def _close(self, batch: _Batch) -> None:
+        """Its units are ahead of what was delivered: they are to be restored before they are used again."""
+        for tp, _ in batch.parts:
+            await self._units.close(tp)
+        self._forget(batch.events)
+
     def _halt(self, error: Exception) -> None:
         """The batch stays unacknowledged, and nothing after it may be: only a restart goes on."""
         self._halted = True
         self._fail(error)
 
     @staticmethod
-    def _forget(event: Any) -> None:
-        consumer: Consumer = event.app.consumer
-        consumer.forget(event.message)
+    def _forget(events: Iterable[Any]) -> None:
+        for event in events:
+            consumer: Consumer = event.app.consumer
+            consumer.forget(event.message)
+
+
+def _size(parts: Parts) -> int:
+    return sum(len(records) for _, records in parts)
+
+
+def _merged(fetches: Iterable[Parts]) -> Parts:
+    """The records of several fetches, by partition, in their order."""
+    merged: dict[TP, list[Any]] = {}
+    for parts in fetches:
+        for tp, records in parts:
+            merged.setdefault(tp, []).extend(records)
+    return list(merged.items())

@@ -1,9 +1,10 @@
-"""Faust's Kafka transport, delivering one message per fetched partition batch.
+"""Faust's Kafka transport, delivering one message per fetch of a topic.
 
 Stock delivery makes several tasks and futures for every record. Here `Consumer.getmany` yields one
-message for all records fetched of a partition: its value is the list of records (aiokafka's
-`ConsumerRecord`), its offset the last record's. All topics that this application consumes are delivered
-so. What is overridden is private in Faust 0.15.3: `tests/unit/test_runtime_transport.py` holds it.
+message for all records fetched of a topic: its value is a list of (partition, records), the records
+aiokafka's `ConsumerRecord`; its own partition and offset are the first partition's. All topics that this
+application consumes are delivered so. What is overridden is private in Faust 0.15.3:
+`tests/unit/test_runtime_transport.py` holds it.
 
 Beyond speed, it closes what the original leaves open:
 
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
@@ -36,6 +38,9 @@ from stream.runtime.telemetry.histogram import STEP_EDGES_S, Histogram
 
 log = logging.getLogger(__name__)
 
+GATHER_S = 0.01
+"""Least time between two fetches while there is little: what comes meanwhile is one batch a partition."""
+
 
 class BatchSchema(faust.Schema[Any, Any]):
     """Hands keys and values through as they are."""
@@ -48,7 +53,7 @@ class BatchSchema(faust.Schema[Any, Any]):
 
 
 class Consumer(driver.Consumer):
-    """Consumer whose messages are whole batches of records."""
+    """Consumer whose messages are whole fetches."""
 
     logger = FAUST_LOG
 
@@ -66,6 +71,7 @@ class Consumer(driver.Consumer):
         self.away = False
         """Whether a commit waits because the group's coordinator does not take it."""
         self.commit_seconds = Histogram(STEP_EDGES_S)
+        self._fetch_s = 0.0
         self._stands: dict[TP, int] = {}
         self._fetched: dict[TP, int] = {}
         self._next: dict[TP, int] = {}
@@ -115,21 +121,24 @@ class Consumer(driver.Consumer):
     # Delivery
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
+        await asyncio.sleep(self._fetch_s - time.monotonic())
         generation_before = self.app.consumer_generation_id
         records, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
             return
+        # A backlog is fetched without a pause.
+        is_little = sum(map(len, records.values())) < self.app.conf.broker_max_poll_records / 2
+        self._fetch_s = time.monotonic() + GATHER_S * is_little
         if not self.flow_active:
             await self._seek_back()
             return
         self._fetched.update(
             (ensure_TP(key), batch[-1].offset + 1) for key, batch in records.items() if batch
         )
+        by_topic: dict[str, list[tuple[TP, list[Any]]]] = {}
         for key, batch in records.items():
             tp = ensure_TP(key)
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                return
             if not (active is None or tp in active or tp in self._buffered_partitions):
                 continue
             if generation != generation_before:
@@ -138,9 +147,13 @@ class Consumer(driver.Consumer):
                 continue
             wanted = await self._unseen(tp, batch)
             if wanted:
+                by_topic.setdefault(tp.topic, []).append((tp, wanted))
+        for parts in by_topic.values():
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            for tp, wanted in parts:
                 self._next[tp] = wanted[-1].offset + 1
-                self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-                yield tp, self._batch_message(tp, wanted)
+            yield parts[0][0], self._message(parts)
 
     async def _unseen(self, tp: TP, batch: list[Any]) -> list[Any]:
         """`batch` without what was delivered before; refuses a hole made by retention."""
@@ -155,8 +168,9 @@ class Consumer(driver.Consumer):
             return batch
         return [record for record in batch if record.offset >= following]
 
-    def _batch_message(self, tp: TP, batch: Any) -> ConsumerMessage:
-        last = batch[-1]
+    def _message(self, parts: Any) -> ConsumerMessage:
+        tp, records = parts[0]
+        last = records[-1]
         return ConsumerMessage(
             tp.topic,
             tp.partition,
@@ -165,7 +179,7 @@ class Consumer(driver.Consumer):
             last.timestamp_type,
             None,
             None,
-            batch,
+            parts,
             None,
             tp=tp,
             generation_id=self.app.consumer_generation_id,
@@ -194,15 +208,14 @@ class Consumer(driver.Consumer):
     # Acknowledgement and commit
 
     def ack(self, message: Message) -> bool:
-        if message.generation_id != self.app.consumer_generation_id:
-            self.forget(message)
-            return False
-        first = not message.acked and bool(super().ack(message))
-        if first:
-            self._done[message.tp] = max(self._done.get(message.tp, 0), message.offset + 1)
-            self._acked[message.tp].clear()
-            self._acked_index[message.tp].clear()
-        return first
+        is_first = not message.acked
+        self.forget(message)
+        if is_first and message.generation_id == self.app.consumer_generation_id:
+            parts: Any = message.value
+            for tp, records in parts:
+                self._done[tp] = max(self._done.get(tp, 0), records[-1].offset + 1)
+            return True
+        return False
 
     def forget(self, message: Message) -> None:
         """Nobody waits for `message` any more, and nothing is committed for it."""

@@ -28,6 +28,10 @@ BUCKETS_AT_ONCE = 16
 """Saved buckets read in one go: some megabytes."""
 
 
+Parts = Sequence[tuple[TP, Sequence[Any]]]
+"""Records by partition."""
+
+
 class Group(Protocol):
     """What the units ask of the consumer group."""
 
@@ -93,9 +97,9 @@ class Units:
             found.setdefault(unit.stage.name, []).append(tp.partition)
         return found
 
-    async def apply(self, tp: TP, records: Sequence[Any]) -> Effects | None:
-        """Apply what the unit has not seen of one batch; None if no such unit is open."""
-        return await self._thread.call(self._apply, tp, records, False)
+    async def apply(self, parts: Parts) -> list[Effects | None]:
+        """Apply what the units have not seen of each partition's records; None where no such unit is open."""
+        return await self._thread.call(lambda: [self._apply(tp, records, False) for tp, records in parts])
 
     async def close(self, tp: TP) -> None:
         """Forget a unit, if open: its partition has left, or its state is ahead of what was delivered."""

@@ -189,6 +189,7 @@ async def test_a_stop_is_soon_over_even_when_redis_or_kafka_is_away(stack, setti
         stack.start_redis()
         assert sum((await committed(settings, "events")).values()) < 1000
         worker = start("two")
+        worker.wait_told("Ready.")
 
         async def all_done():
             return set(await sources(settings)) == set(placed)

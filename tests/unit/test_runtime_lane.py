@@ -9,8 +9,9 @@ from faust.types import TP
 
 from stream.effects import Effects
 from stream.events.records import LogRecord
+from stream.runtime import lane as lanes
 from stream.runtime.freshness import Freshness
-from stream.runtime.lane import WAITING, Lane
+from stream.runtime.lane import Lane
 from stream.runtime.stages import Stage
 
 TP0 = TP("events", 0)
@@ -28,6 +29,7 @@ class Scene:
         self.closed: list[TP] = []
         self.errors: list[BaseException] = []
         self.is_open = True
+        self.generation = 1
         self.engine = asyncio.Event()
         self.engine.set()
         stage = Stage(
@@ -44,14 +46,15 @@ class Scene:
         self.freshness = Freshness()
         self.lane = Lane(stage, units, outbox, self.errors.append, self.freshness)
 
-    async def apply(self, tp, records):
+    async def apply(self, parts):
         if not self.is_open:
-            return None
+            return [None]
+        ((_, records),) = parts
         if records[0].value == b"crash":
             raise ValueError("told to crash")
         self.applied.append([record.offset for record in records])
         await self.engine.wait()
-        return Effects()
+        return [Effects()]
 
     async def close(self, tp):
         self.closed.append(tp)
@@ -61,10 +64,10 @@ class Scene:
         return await self.delivering[-1]
 
     def event(self, *offsets: int, value: bytes = b"") -> Any:
-        message = SimpleNamespace(tp=TP0, topic="events", partition=0, offset=offsets[-1])
+        message = SimpleNamespace(tp=TP0, offset=offsets[-1], generation_id=self.generation)
         consumer = SimpleNamespace(forget=lambda m: self.forgotten.append(m.offset))
         return SimpleNamespace(
-            value=[LogRecord(offset, 1000, b"k", value) for offset in offsets],
+            value=[(TP0, [LogRecord(offset, 1000, b"k", value) for offset in offsets])],
             message=message,
             app=SimpleNamespace(consumer=consumer),
             ack=lambda: self.acked.append(message.offset),
@@ -97,36 +100,53 @@ async def test_a_batch_is_acknowledged_only_after_its_effects_are_delivered(scen
     assert scene.lane.batch_records.read().sum == 3
 
 
-async def test_batches_are_applied_while_others_are_on_their_way_and_those_that_wait_go_together(scene):
+async def test_what_comes_while_others_are_on_their_way_is_applied_and_delivered_together(scene, monkeypatch):
+    monkeypatch.setattr(lanes, "WAITING_RECORDS", 6)
+    fetches = [(k, k + 1) for k in range(0, 64, 2)]
+
     async def agent():
-        for k in range(4 * WAITING):
-            await scene.lane.take(scene.event(k))
+        for offsets in fetches:
+            await scene.lane.take(scene.event(*offsets))
 
     taking = asyncio.create_task(agent())
     await settle()
-    applied = len(scene.applied)
-    assert WAITING < applied <= 2 * WAITING + 2, "some on their way, some wait, one in the agent's hands"
-    while len(scene.acked) < 4 * WAITING:
+    taken = sum(map(len, scene.applied))
+    assert 2 < taken <= 6 + 6, "some are on their way, six records wait"
+    while len(scene.acked) < len(fetches):
         done = len(scene.delivering)
         scene.delivering[-1].set_result(NOW_MS)
         await settle()
         assert len(scene.delivering) <= done + 1, "one delivery at a time"
-        assert scene.acked == list(range(len(scene.acked))), "all of a delivery, in order"
-    assert len(scene.delivering) < 4 * WAITING, "together"
+        assert scene.acked == [last for _, last in fetches[: len(scene.acked)]], "all of a delivery, in order"
+    assert len(scene.delivering) < len(fetches), "together"
+    assert [k for batch in scene.applied for k in batch] == list(range(64)), "each record once, in order"
     await taking
 
 
-async def test_the_engine_is_given_the_next_batch_before_it_is_done_with_the_last(scene):
+async def test_what_comes_of_a_partition_while_the_engine_is_busy_is_one_batch(scene, monkeypatch):
+    monkeypatch.setattr(lanes, "BATCH_RECORDS", 5)
     scene.engine.clear()
-    await scene.lane.take(scene.event(0))
-    await scene.lane.take(scene.event(1))
+    for k in range(9):
+        await scene.lane.take(scene.event(k))
     await settle()
-    assert (scene.applied, scene.delivering) == ([[0], [1]], [])
+    assert scene.applied == [[0], [1]], "it is given the next batch before it is done with the last"
+    assert scene.delivering == []
     scene.engine.set()
     await settle()
-    scene.delivering[0].set_result(NOW_MS)
+    assert scene.applied == [[0], [1], [2, 3, 4, 5, 6], [7, 8]]
+    for _ in range(3):
+        if not scene.delivering[-1].done():
+            scene.delivering[-1].set_result(NOW_MS)
+        await settle()
+    assert scene.acked == list(range(9))
+    assert scene.lane.batch_records.read().sum == 9
+
+
+async def test_a_fetch_larger_than_a_batch_is_applied_whole(scene, monkeypatch):
+    monkeypatch.setattr(lanes, "BATCH_RECORDS", 2)
+    await scene.lane.take(scene.event(0, 1, 2))
     await settle()
-    assert scene.acked == [0, 1]
+    assert scene.applied == [[0, 1, 2]]
 
 
 async def test_what_is_abandoned_is_not_acknowledged_and_its_unit_is_closed(scene):
@@ -140,9 +160,29 @@ async def test_what_is_abandoned_is_not_acknowledged_and_its_unit_is_closed(scen
     assert scene.closed == [TP0, TP0]
     await scene.lane.take(scene.event(2))
     await settle()
+    assert scene.acked == []
+    assert scene.forgotten == [0, 1, 2], "the unit is ahead of what was delivered"
+    scene.generation = 2
+    await scene.lane.take(scene.event(0))
+    await settle()
     scene.delivering[-1].set_result(NOW_MS)
     await settle()
-    assert scene.acked == [2], "later batches go their way"
+    assert scene.acked == [0], "after the rebalance it is read again"
+
+
+async def test_what_was_gathered_is_forgotten_when_all_is_abandoned(scene, monkeypatch):
+    monkeypatch.setattr(lanes, "WAITING_RECORDS", 6)
+    scene.engine.clear()
+    taking = asyncio.gather(*(scene.lane.take(scene.event(k)) for k in range(8)))
+    await settle()
+    assert not taking.done()
+    scene.lane.abandon()
+    scene.engine.set()
+    await taking
+    await settle()
+    assert sorted(scene.forgotten) == list(range(8))
+    assert scene.acked == []
+    assert scene.applied == [[0], [1]]
 
 
 async def test_a_batch_for_a_unit_that_is_not_open_is_forgotten(scene):
@@ -150,6 +190,22 @@ async def test_a_batch_for_a_unit_that_is_not_open_is_forgotten(scene):
     await scene.lane.take(scene.event(0))
     await settle()
     assert (scene.applied, scene.forgotten) == ([], [0])
+
+
+async def test_a_fetch_is_not_acknowledged_if_one_of_its_units_is_not_open(scene):
+    """The other's effects are delivered, which does no harm when they are made again."""
+
+    async def apply(parts):
+        return [Effects(), None]
+
+    scene.lane._units.apply = apply
+    event = scene.event(5)
+    event.value.append((TP("events", 1), [LogRecord(9, 1000, b"k", b"")]))
+    await scene.lane.take(event)
+    await settle()
+    scene.delivering[0].set_result(NOW_MS)
+    await settle()
+    assert (scene.acked, scene.forgotten) == ([], [5])
 
 
 async def test_after_an_error_of_the_engine_nothing_more_is_applied_or_acknowledged(scene):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
-from collections import defaultdict
 from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any
@@ -31,7 +30,6 @@ SEAM = {
     BaseConsumer._wait_next_records: ("timeout", "6218e1969a63"),
     BaseConsumer._drain_messages: ("fetcher", "44a2500309e8"),
     BaseConsumer.perform_seek: ("", "0e8c130ff4b0"),
-    BaseConsumer.ack: ("message", "5fcf41cf4515"),
     BaseConsumer._new_offset: ("tp", "1d2c7ea89a7a"),
     BaseConsumer._filter_tps_with_pending_acks: ("topics", "f6f923977423"),
     BaseConsumer._commit_tps: ("tps start_new_transaction", "a20e230b05ae"),
@@ -78,7 +76,7 @@ class Scripted(Consumer):
         self.app: Any = SimpleNamespace(
             consumer_generation_id=1,
             monitor=SimpleNamespace(track_tp_end_offset=lambda tp, offset: None),
-            topics=SimpleNamespace(acks_enabled_for=lambda topic: True),
+            conf=SimpleNamespace(broker_max_poll_records=100),
         )
         self.flow_active = True
         self.lineages = {}
@@ -91,17 +89,16 @@ class Scripted(Consumer):
         self._fetched = {}
         self._stands = {}
         self._done = {}
-        self._acked = defaultdict(list)
-        self._acked_index = defaultdict(set)
-        self._committed_offset = defaultdict(lambda: None)
+        self._fetch_s = 0.0
         self._unacked_messages = WeakSet()
         self._waiting_for_ack = None
-        self._n_acked = 0
 
     async def _wait_next_records(self, timeout):
         fetch = self._fetches.pop(0)
         found = fetch(self) if callable(fetch) else fetch
-        return {TP0: [record(offset) for offset in found]}, self._active_partitions
+        by_tp = found if isinstance(found, dict) else {TP0: found}
+        records = {tp: [record(offset) for offset in offsets] for tp, offsets in by_tp.items()}
+        return records, self._active_partitions
 
     async def seek_wait(self, partitions):
         self.sought.append(dict(partitions))
@@ -128,13 +125,37 @@ async def delivered(consumer: Scripted) -> list[Any]:
 
 
 def offsets(message: Any) -> list[int]:
-    return [found.offset for found in message.value]
+    return [found.offset for _, records in message.value for found in records]
 
 
 async def test_one_message_holds_all_records_fetched_of_a_partition():
     (message,) = await delivered(Scripted([5, 6, 7]))
     assert offsets(message) == [5, 6, 7]
     assert (message.offset, message.tp, message.generation_id) == (7, TP0, 1)
+
+
+async def test_all_partitions_of_a_topic_are_one_message_and_are_acknowledged_together():
+    other, elsewhere = TP("events", 3), TP("item-updates", 0)
+    consumer = Scripted({TP0: [5, 6], elsewhere: [1], other: [8]}, {other: [9]})
+    consumer._active_partitions = {TP0, other, elsewhere}
+    first, updates, second = await delivered(consumer)
+    assert [(tp, [r.offset for r in records]) for tp, records in first.value] == [(TP0, [5, 6]), (other, [8])]
+    assert (first.tp, first.offset, updates.tp, second.tp) == (TP0, 6, elsewhere, other)
+    consumer.ack(first)
+    assert {tp: consumer._new_offset(tp) for tp in (TP0, other, elsewhere)} == {
+        TP0: 7, other: 9, elsewhere: None,
+    }  # fmt: skip
+
+
+async def test_a_little_is_fetched_with_a_pause_and_a_backlog_without(monkeypatch):
+    slept: list[float] = []
+
+    async def sleep(delay: float) -> None:
+        slept.append(delay)
+
+    monkeypatch.setattr("stream.runtime.transport.asyncio.sleep", sleep)
+    await delivered(Scripted([0], range(1, 60), [60]))
+    assert [delay > 0 for delay in slept] == [False, True, False]
 
 
 async def test_records_that_were_delivered_before_are_not_again():
@@ -190,7 +211,6 @@ async def test_the_committable_offset_follows_the_highest_acknowledged():
     assert not consumer.ack(first)
     assert consumer.ack(second)
     assert consumer._new_offset(TP0) == 10
-    assert not consumer._acked[TP0]
 
 
 async def test_an_acknowledgement_of_an_earlier_generation_commits_nothing():

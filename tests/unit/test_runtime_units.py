@@ -233,10 +233,10 @@ async def test_batches_are_applied_up_to_their_end_and_records_that_the_state_ho
     unit.stage = unit.stage._replace(apply=apply)
     batch = [LogRecord(offset, 0, None, None) for offset in range(4)]
     for records in (batch[:3], batch[2:], batch[1:3]):
-        assert await scene.units.apply(A, records) == Effects()
+        assert await scene.units.apply([(A, records)]) == [Effects()]
     assert applied == [[0, 1, 2], [3]]
     assert unit.next_offset == 4, "never backwards"
-    assert await scene.units.apply(B, batch) is None, "not open here"
+    assert await scene.units.apply([(A, batch), (B, batch)]) == [Effects(), None], "not open here"
 
 
 async def test_after_a_batch_the_buckets_are_saved_whose_turn_it_is_and_both_are_timed(scene):
@@ -247,8 +247,8 @@ async def test_after_a_batch_the_buckets_are_saved_whose_turn_it_is_and_both_are
     )
     units = Units(Settings.load(), [stage], EngineThread())
     assert await units.assign([A], scene.consumer, lambda: True)
-    found = [await units.apply(A, [LogRecord(k, 77 + k, None, None)]) for k in range(2)]
-    assert [effects.saved for effects in found if effects] == [[], [bucket]]
+    found = [await units.apply([(A, [LogRecord(k, 77 + k, None, None)])]) for k in range(2)]
+    assert [effects.saved for (effects,) in found if effects] == [[], [bucket]]
     assert units.seconds["apply", "shoppers"].read().buckets[-1][1] == 2
     assert units.seconds["save", "shoppers"].read().buckets[-1][1] == 1
     unit = units.get(A)
