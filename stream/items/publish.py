@@ -23,6 +23,9 @@ from stream.values import Ranked
 PARTIAL_EVERY_MS = 1_000
 """How often a partition tells its leaders: popularity need not be fresher than a second."""
 
+PARTIALS_SHARE = 8
+"""One call asks an eighth of the partitions: each takes 1.4 ms with 6,000 items, and what comes in waits."""
+
 AT_ONCE = 1_024
 """Item lists made by one call: bounds the working memory."""
 
@@ -76,15 +79,19 @@ class Publisher:
     # -- popularity ------------------------------------------------------------------------------
 
     def partials(self, units: Mapping[int, ItemUnit], now_ms: int) -> list[Message]:
-        """Leaders of every own partition that changed, at most once a second each."""
-        out = []
+        """Leaders of own partitions that changed, at most once a second each, the longest untold first."""
+        due = []
         for partition, unit in units.items():
             *told, at_ms = self._told.get(partition, (0, -1, -PARTIAL_EVERY_MS))
             news = [unit.lineage_ms, unit.position]
             if not unit.is_empty and news != told and now_ms - at_ms >= PARTIAL_EVERY_MS:
-                self._told[partition] = unit.lineage_ms, unit.position, now_ms
-                value = msgspec.json.encode(self._partial(unit))
-                out.append(Message("aggregates", b"popular:%d" % partition, value))
+                due.append((at_ms, partition))
+        out = []
+        for _, partition in sorted(due)[: -(-len(units) // PARTIALS_SHARE)]:
+            unit = units[partition]
+            self._told[partition] = unit.lineage_ms, unit.position, now_ms
+            value = msgspec.json.encode(self._partial(unit))
+            out.append(Message("aggregates", b"popular:%d" % partition, value))
         return out
 
     def _partial(self, unit: ItemUnit) -> Partial:
@@ -116,7 +123,7 @@ class Publisher:
 
     def trending(self, units: Mapping[int, ItemUnit], now_ms: int) -> list[Values]:
         """Merge what the partitions told; the owner of partition 0 publishes the lists that changed."""
-        merged = self._popular.merge()
+        merged = self._popular.merge(now_ms)
         owner = units.get(0)
         if not merged or owner is None:
             return []

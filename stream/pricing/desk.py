@@ -78,10 +78,9 @@ class PriceDesk:
             self.prior = prior_from(merge(pooled))
 
     def partials(self, units: Mapping[int, ItemUnit], now_ms: int) -> list[Message]:
-        """What own items say of items in general, for every partition whose turn it is."""
+        """What own items say of items in general, for one partition whose turn it is: each takes 8 ms."""
         if self._config.mode is Mode.OFF:
             return []
-        out = []
         for partition, unit in units.items():
             if now_ms < self._pooled_ms.get(partition, 0) or unit.is_empty:
                 continue
@@ -90,8 +89,8 @@ class PriceDesk:
             if len(numbers):
                 sums = partial(estimate(self.prior, self._evidence(numbers), self._facts(numbers))).sums
                 told = _DemandPartial(_version(unit), sums)
-                out.append(Message("aggregates", b"demand:%d" % partition, msgspec.json.encode(told)))
-        return out
+                return [Message("aggregates", b"demand:%d" % partition, msgspec.json.encode(told))]
+        return []
 
     def tick(self, units: Mapping[int, ItemUnit], now_ms: int, limit: int) -> tuple[Values, int]:
         """Prices of items with new evidence, the longest waiting first, and how many of them moved.

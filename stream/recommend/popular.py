@@ -22,6 +22,9 @@ LEADERS = 200
 CATEGORY_LEADERS = 40
 """Popular items kept a category."""
 
+MERGE_EVERY_MS = 1_000
+"""What the partitions tell one after the other is merged once a second."""
+
 _SCALE = 1e4
 """Features are log(1 + share x this): a share of one in ten thousand is where an item gets noticed."""
 
@@ -55,6 +58,7 @@ class Popular:
         capacity = table.interner.capacity
         self._partials: dict[bytes, Partial] = {}
         self._stale = False
+        self._merged_ms = -MERGE_EVERY_MS
         self.version = ""
         self.leaders = Leaders(
             np.zeros(LEADERS, np.int32),
@@ -75,11 +79,14 @@ class Popular:
             self.version = max(self.version, partial.version)
             self._stale = True
 
-    def merge(self) -> bool:
-        """Rebuild the lists if anything changed; True if so. About 1 ms for a thousand items."""
-        if not self._stale:
+    def merge(self, now_ms: int) -> bool:
+        """Rebuild the lists if anything changed and the last time is a second ago; True if so.
+
+        About 5 ms for 1,600 items, the leaders of eight partitions.
+        """
+        if not self._stale or 0 <= now_ms - self._merged_ms < MERGE_EVERY_MS:
             return False
-        self._stale = False
+        self._stale, self._merged_ms = False, now_ms
         partials = [self._partials[key] for key in sorted(self._partials)]
         ids = [name for partial in partials for name in partial.items]
         numbers = self._table.numbers("\0".join(ids).encode(), len(ids))

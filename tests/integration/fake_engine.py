@@ -106,7 +106,7 @@ class FakeEngine:
             self.metrics.add("updates", sum(json.loads(record.value or b"[0, 0]")[1] for record in records))
         return Effects()
 
-    def tick(self, now_ms: int) -> Effects:
+    def tick(self, now_ms: int, limit: int) -> Effects:
         self.metrics.add("ticks")
         return Effects()
 

@@ -147,7 +147,7 @@ def test_a_number_is_free_again_only_when_nothing_holds_it():
     engine.close_shoppers(0)
     engine.popular.update(b"popular:0", b'{"version":"9","clock_ms":1,"total_popular":0,"total_trending":0,'
                           b'"items":[],"popular":[],"trending":[]}')  # fmt: skip
-    engine.popular.merge()
+    engine.popular.merge(T0 + 3_600_000)
     sweep(engine.table, engine.shopper_units.values(), engine.popular, engine.catalogue)
     assert engine.table.interner.find(b"listed") == before[b"listed"]
     assert len(engine.table.interner) == 1

@@ -53,7 +53,7 @@ def test_the_order_of_partials_does_not_matter(told, random):
             # An item belongs to one partition.
             mine = {f"{name}{p}": float(weight) for name, weight in weights.items()}
             popular.update(b"popular:%d" % p, partial(position, mine))
-        popular.merge()
+        popular.merge(0)
         seen.append((leaders(popular, table), popular.trending))
     assert seen[0] == seen[1]
 
@@ -62,12 +62,12 @@ def test_an_older_partial_changes_nothing():
     table = ItemTable(64, 1)
     popular = Popular(table)
     popular.update(b"popular:0", partial(5, {"a": 1.0}))
-    assert popular.merge()
+    assert popular.merge(1_000)
     popular.update(b"popular:0", partial(4, {"b": 1.0}))
-    assert not popular.merge()
+    assert not popular.merge(2_000)
     assert leaders(popular, table) == ["a"]
     popular.update(b"popular:0", partial(0, {"c": 1.0}, lineage_ms=2))
-    assert popular.merge()
+    assert popular.merge(3_000)
     assert leaders(popular, table) == ["c"]
 
 
@@ -77,7 +77,7 @@ def test_what_a_quiet_partition_told_long_ago_has_faded():
     popular = Popular(table)
     popular.update(b"popular:0", partial(9, {"old": 10.0}, T0))
     popular.update(b"popular:1", partial(2, {"new": 3.0}, T0 + int(14 * DAY_MS)))
-    popular.merge()
+    popular.merge(4_000)
     assert leaders(popular, table) == ["new", "old"]
     assert popular.trending[0][0] == b"new"
     share = np.expm1(popular.leaders.log_popular[table.interner.find(b"old")]) / 1e4
@@ -88,9 +88,9 @@ def test_items_that_left_the_lists_lose_their_features():
     table = ItemTable(64, 1)
     popular = Popular(table)
     popular.update(b"popular:0", partial(1, {"a": 1.0}))
-    popular.merge()
+    popular.merge(5_000)
     popular.update(b"popular:0", partial(2, {"b": 1.0}))
-    popular.merge()
+    popular.merge(6_000)
     assert popular.leaders.log_popular[table.interner.find(b"a")] == 0
     assert popular.leaders.log_trending[table.interner.find(b"a")] == 0
     assert popular.leaders.log_popular[table.interner.find(b"b")] > 0
@@ -142,3 +142,16 @@ def test_a_category_called_all_hides_nothing():
     worker.engine.control("items", b"x", b'{"item_id":"x","category":"all"}')
     worker.run(log([event("view", "u", "x"), event("view", "v", "y"), event("view", "w", "y")]))
     assert dict(lists(Effects(values=worker.talk()), "trending"))["all"]["items"] == ["y", "x"]
+
+
+def test_what_is_told_within_a_second_is_merged_at_once():
+    table = ItemTable(64, 2)
+    popular = Popular(table)
+    popular.update(b"popular:0", partial(1, {"a": 1.0}))
+    assert popular.merge(5_000)
+    popular.update(b"popular:1", partial(1, {"b": 2.0}))
+    assert not popular.merge(5_999)
+    assert popular.merge(6_000)
+    assert leaders(popular, table) == ["b", "a"]
+    popular.update(b"popular:1", partial(2, {"c": 2.0}))
+    assert popular.merge(100), "a clock that was set back does not stop it"
