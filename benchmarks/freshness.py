@@ -16,7 +16,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ import numpy as np
 from aiokafka import AIOKafkaProducer
 from redis import Redis
 
-from benchmarks import harness
+from benchmarks import harness, pieces
 from benchmarks.contender import ContenderError, ending, start, stop
 from benchmarks.topics import partition_of, write
 from benchmarks.workload import encode, generate
@@ -136,12 +136,20 @@ def schedule(pace: float, seconds: float) -> Iterator[tuple[float, bytes, bytes,
         yield due_s, key, value, None
 
 
-async def send(bootstrap: str, topic: str, plan: Iterator[Any], reader: Reader, began_s: float) -> float:
-    """Send what is due, every few milliseconds; how late the last was sent at most (s)."""
+@dataclass
+class Sent:
+    """How the driver itself did: how late it sent at most, and how long Kafka took to acknowledge."""
+
+    late_s: float = 0.0
+    acknowledged_s: list[float] = field(default_factory=list)
+
+
+async def send(bootstrap: str, topic: str, plan: Iterator[Any], reader: Reader, began_s: float) -> Sent:
+    """Send what is due, every few milliseconds."""
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=0, acks="all")
     await producer.start()
     homes: dict[bytes, int] = {}
-    late_s = 0.0
+    sent = Sent()
     pending: set[Any] = set()
     try:
         following = next(plan, None)
@@ -159,18 +167,21 @@ async def send(bootstrap: str, topic: str, plan: Iterator[Any], reader: Reader, 
                 batch.append(key=key, value=value, timestamp=int(time.time() * 1000))
                 if marker is not None:
                     reader.expect(Marker(marker.shopper, began_s + due_s, marker.pair))
-                late_s = max(late_s, now_s - due_s)
+                sent.late_s = max(sent.late_s, now_s - due_s)
                 following = next(plan, None)
             for home, batch in batches.items():
                 batch.close()
                 delivery = await producer.send_batch(batch, topic, partition=home)
                 pending.add(delivery)
                 delivery.add_done_callback(pending.discard)
+                delivery.add_done_callback(
+                    lambda _, at_s=now_s: sent.acknowledged_s.append(time.monotonic() - began_s - at_s)
+                )
             await asyncio.sleep(STEP_S)
         await asyncio.gather(*pending)
     finally:
         await producer.stop()
-    return late_s
+    return sent
 
 
 async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> dict[str, Any]:
@@ -191,13 +202,16 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
         reader.start()
         began_s = time.monotonic() + 0.5
         sending = asyncio.create_task(send(stack.bootstrap, events, plan, reader, began_s))
-        await asyncio.sleep(options.seconds * REBALANCE_AFTER)
+        await asyncio.sleep(min(WARM_UP_S, options.seconds * REBALANCE_AFTER / 2))
+        warm = pieces.read(_status(settings))
+        await asyncio.sleep(began_s + options.seconds * REBALANCE_AFTER - time.monotonic())
+        means = pieces.between(warm, pieces.read(_status(settings)))
         joined_s = time.monotonic()
         processes.append(start([*harness.WORKER, "--worker-id", "second"], environment, logs[1]))
         while b"Ready." not in logs[1].read_bytes() and not sending.done():
             await asyncio.sleep(0.05)
         settled_s = time.monotonic() + 1.0
-        late_s = await sending
+        sent = await sending
         reader.over = True
         await asyncio.to_thread(reader.join)
     finally:
@@ -206,22 +220,31 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
             await stop(process)
     return _figures(reader.seen, began_s, joined_s, settled_s) | {
         "pace_per_s": options.pace,
-        "sent_late_ms_max": late_s * 1000,
+        "sent_late_ms_max": sent.late_s * 1000,
+        "acknowledged_ms": {
+            "p50": float(np.quantile(sent.acknowledged_s, 0.5)) * 1000,
+            "p99": float(np.quantile(sent.acknowledged_s, 0.99)) * 1000,
+        },
+        "pieces_mean": means,
         "cpus": os.cpu_count(),
         "load_average": os.getloadavg()[0],
     }
 
 
 async def _caught_up(settings: Settings, process: Any, log: Path) -> None:
+    deadline = time.monotonic() + 120.0
+    while True:
+        told = _status(settings)
+        if told and told["engine"]["events"] >= FILL_EVENTS * 0.99 and not sum(told["lag"].values()):
+            return
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise ContenderError(f"the worker did not catch up: {ending(log)}")
+        await asyncio.sleep(0.2)
+
+
+def _status(settings: Settings) -> dict[str, Any]:
     with Redis.from_url(settings.redis_url) as redis:
-        deadline = time.monotonic() + 120.0
-        while True:
-            told = harness.status(redis, settings, "first")
-            if told and told["engine"]["events"] >= FILL_EVENTS * 0.99 and not sum(told["lag"].values()):
-                return
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise ContenderError(f"the worker did not catch up: {ending(log)}")
-            await asyncio.sleep(0.2)
+        return harness.status(redis, settings, "first") or {}
 
 
 def _figures(

@@ -19,9 +19,11 @@ class Family(NamedTuple):
 
 LABELS = {
     "stage": "`items`, `shoppers` or `learner`; `all` for a step that serves all of them at once",
-    "step": "`apply` (the engine works on a batch, its decoding included), `save` (it packs state), `tick` "
-    "(it makes lists and prices that are due), `send` (until Kafka has a delivery), `write` (until "
-    "Redis has answered it), `send_state` (until Kafka has saved state), `commit`",
+    "step": "`poll` (from the broker's time of a batch's first record until the worker takes it), "
+    "`compute` (until the engine is done with it, waiting included), `apply` (the engine works on it, its "
+    "decoding included), `deliver` (its effects, with those of others), `send` (until Kafka has a delivery), "
+    "`write` (until Redis has answered it), `save` (the engine packs state), `send_state` (until Kafka has "
+    "saved state), `tick` (it makes lists and prices that are due), `commit`",
     "since": "`event` (the shopper's click, by the event's `ts`) or `broker` (Kafka's arrival time)",
     "reason": "why a record was refused: the word in the dead letter's header `stream-error`",
     "sink": "`kafka` or `redis`",

@@ -149,6 +149,8 @@ class Observer:
         steps: dict[tuple[str, ...], float | Reading] = {
             key: seconds.read() for key, seconds in self._units.seconds.items()
         }
+        for lane in self._lanes:
+            steps |= {(step, lane.stage.name): seconds.read() for step, seconds in lane.seconds.items()}
         steps |= {(step, ALL): seconds.read() for step, seconds in outbox.seconds.items()}
         steps["tick", ALL] = self.tick_seconds.read()
         if self.group is not None:
