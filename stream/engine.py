@@ -158,17 +158,24 @@ class Engine:
     # -- the two stages --------------------------------------------------------------------------
 
     def shoppers(
-        self, partition: int, records: Sequence[Record], now_ms: int, silent: bool = False
+        self,
+        partition: int,
+        records: Sequence[Record],
+        now_ms: int,
+        silent: bool = False,
+        latest_only: bool = False,
     ) -> Effects:
         """One batch of `events`: lists for every shopper in it, and the news for the item stage.
 
         `silent`: the batch was applied before (by whoever had this unit); only state changes.
+        `latest_only`: one list a shopper instead of one an event, for a backlog; state is the same, but for
+        what the learner is told.
         """
         unit = self._unit(self.shopper_units, partition, "events")
         self._make_room()
         before = unit.state.counts.copy()
         effects, examples = unit.apply(
-            records, self._ranker, self.metrics.model, self._sample(), now_ms, silent
+            records, self._ranker, self.metrics.model, self._sample(), now_ms, silent, latest_only
         )
         effects.messages += [Message("examples", None, value, 0) for value in examples]
         if silent:

@@ -102,21 +102,28 @@ class ShopperUnit:
         sample: float,
         now_ms: int,
         silent: bool,
+        latest_only: bool = False,
     ) -> tuple[Effects, list[bytes]]:
         """One batch in, effects out, and the packed examples that came of it.
 
         `sample` is the share of lists to be labelled, `model` the name of the model behind `ranker`.
+        `latest_only`: one list a shopper, as after the whole batch, and no labels.
         """
         effects = Effects()
         examples: list[bytes] = []
+        latest: list[tuple[NDArray[np.int32], NDArray[np.int64]]] | None = [] if latest_only else None
         for at in range(0, len(records), CHUNK):
             part = records[at : at + CHUNK]
             decoded = decode(part, self.bounds)
             effects.refused += decoded.refused
             effects.rekeyed += decoded.rekeyed
-            self._apply(decoded.batch, part[-1].offset, ranker, model, sample, now_ms, silent, effects)
+            self._apply(
+                decoded.batch, part[-1].offset, ranker, model, sample, now_ms, silent, latest, effects
+            )
             if self._examples.filled[1]:
                 examples.append(pack_examples(self._examples))
+        if latest:
+            self._publish_latest(latest, ranker, model, now_ms, effects)
         return effects, examples
 
     def _apply(
@@ -128,6 +135,7 @@ class ShopperUnit:
         sample: float,
         now_ms: int,
         silent: bool,
+        latest: list[tuple[NDArray[np.int32], NDArray[np.int64]]] | None,
         effects: Effects,
     ) -> None:
         n = len(batch.offset)
@@ -142,12 +150,13 @@ class ShopperUnit:
         below = np.uint64(min(sample, 1.0) * (2.0**64 - 2048))
         used = self.interner.used
         lists, asked = self._lists, self._asked
+        without_lists = silent or latest is not None
         made = start = 0
         # An impression is about a list that an event before it made: stop there, and go on after it.
         for stop, impression in [*batch.shown, (n, None)]:
             here = advance(
-                self.state, events, start, stop, used, ranker, self._outbox, self._examples, below, silent,
-                lists, asked,
+                self.state, events, start, stop, used, ranker, self._outbox, self._examples, below,
+                without_lists, lists, asked,
             )  # fmt: skip
             made += here
             start = stop
@@ -163,7 +172,10 @@ class ShopperUnit:
             decay_ts = np.minimum(batch.ts_ms, batch.record_ts_ms + 60_000)
             messages = self._packer.pack(self._outbox, self.sent_upto, upto, batch, decay_ts)
             effects.messages += [Message("item-updates", None, value, q) for q, value in messages]
-            self._publish(made, shopper, batch.offset, now_ms, model, effects)
+            if latest is None:
+                self._publish(made, shopper, batch.offset, now_ms, model, effects)
+            else:
+                latest.append((shopper, batch.offset))
             effects.event_ts_ms.append(batch.ts_ms)
         self._forget(shopper)
 
@@ -224,6 +236,27 @@ class ShopperUnit:
             model,
         )  # fmt: skip
         effects.values.append(Values("recs", ids, values))
+
+    def _publish_latest(
+        self,
+        latest: list[tuple[NDArray[np.int32], NDArray[np.int64]]],
+        ranker: Ranker,
+        model: str,
+        now_ms: int,
+        effects: Effects,
+    ) -> None:
+        """A list for everybody who had an event and is still known, its version that of the last one."""
+        every, offset = (np.concatenate(columns) for columns in zip(*latest, strict=True))
+        numbers, last = np.unique(every[::-1], return_index=True)
+        offset = offset[::-1][last]
+        known = self.state.rows["events"][numbers] > 0
+        numbers, offset = numbers[known].astype(np.int32), offset[known]
+        # The list that waits for its label is not what the shopper sees any more.
+        self.state.rows["exposure"][numbers] = 0
+        for at in range(0, len(numbers), CHUNK):
+            some = numbers[at : at + CHUNK]
+            make_lists(self.state.rows, self.state.histories, some, ranker, self._lists, self._asked)
+            self._publish(len(some), some, offset[at : at + CHUNK], now_ms, model, effects)
 
     def owed(self, ranker: Ranker, model: str, now_ms: int, limit: int) -> Effects:
         """Lists for shoppers who could not be given one when their event came (a cold start of the

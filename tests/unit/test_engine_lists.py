@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from stream.shoppers.describe import describe, shoppers_of
 from tests.unit.core_helpers import (
     MINUTE_MS,
     T0,
@@ -104,3 +105,40 @@ def test_a_crowd_behind_one_id_is_kept_out_of_the_pairs():
     worker.run(log([event("view", "guest", f"i{k % 50}", hour + 3_600_000 + k) for k in range(50)], 2_000))
     assert worker.engine.item_units[0].pairs == before
     assert item_counts(worker.engine)["i0"][0] == 31
+
+
+def test_in_a_backlog_each_shopper_gets_one_list_the_same_as_the_last_one_of_many():
+    history = log([event("view", f"h{k // 4}", f"i{k * 7 % 40}", T0 + k) for k in range(400)])
+    backlog = [
+        event("purchase" if k % 50 == 9 else "view", f"u{k * k % 300}", f"i{k * 11 % 40}", T0 + 1_000 + k)
+        for k in range(2_500)
+    ]
+    every, latest = (Worker(max_shoppers=350).run(history) for _ in range(2))
+    for worker in (every, latest):
+        worker.talk()
+    records = log(backlog, len(history))
+    live = every.engine.shoppers(0, records, T0)
+    once = latest.engine.shoppers(0, records, T0, latest_only=True)
+    last = dict(lists(live))
+    assert len(lists(live)) > 2 * len(last)
+    assert sorted(name for name, _ in lists(once)) == sorted(last), "one each"
+    assert dict(lists(once)) == last, "and its version is that of the shopper's last event"
+    news = [[m.value for m in effects.messages if m.topic == "item-updates"] for effects in (live, once)]
+    assert news[0] == news[1]
+    units = [worker.engine.shopper_units[0] for worker in (every, latest)]
+    described = [[describe(unit, number) for number in shoppers_of(unit)] for unit in units]
+    assert described[0] == described[1]
+    assert not [m for m in once.messages if m.topic == "examples"]
+
+
+def test_who_was_forgotten_within_a_backlog_gets_no_list():
+    worker = Worker(max_shoppers=64).run(
+        log([event("view", f"h{k // 2}", "ab"[k % 2], T0 + k) for k in range(8)])
+    )
+    worker.talk()
+    records = log([event("view", f"u{k}", "a", T0 + 100 + k) for k in range(5_000)], 8)
+    made = [name for name, _ in lists(worker.engine.shoppers(0, records, T0, latest_only=True))]
+    unit = worker.engine.shopper_units[0]
+    assert sorted(made) == sorted(
+        describe(unit, n).user_id for n in shoppers_of(unit) if n and describe(unit, n).user_id[0] == "u"
+    )
