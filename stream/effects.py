@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.events.records import Record, Refused
+
+
+class ListsFor(Enum):
+    """For what a batch of events gives lists."""
+
+    EVENTS = 1
+    """One for every event, as it comes."""
+    SHOPPERS = 2
+    """One for every shopper, as after the whole batch, and no labels: for a backlog."""
+    NOBODY = 3
 
 
 class Values(NamedTuple):

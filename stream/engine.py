@@ -28,7 +28,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.effects import Effects, Message, Values
+from stream.effects import Effects, ListsFor, Message, Values
 from stream.errors import LayoutError, StreamError
 from stream.events.decode import TimeBounds
 from stream.events.records import Record
@@ -163,19 +163,18 @@ class Engine:
         records: Sequence[Record],
         now_ms: int,
         silent: bool = False,
-        latest_only: bool = False,
+        lists: ListsFor = ListsFor.EVENTS,
     ) -> Effects:
         """One batch of `events`: lists for every shopper in it, and the news for the item stage.
 
-        `silent`: the batch was applied before (by whoever had this unit); only state changes.
-        `latest_only`: one list a shopper instead of one an event, for a backlog; state is the same, but for
-        what the learner is told.
+        `silent`: the batch was applied before (by whoever had this unit); only state changes. `lists` are
+        most of the cost; state is the same with fewer of them, but for what the learner is told.
         """
         unit = self._unit(self.shopper_units, partition, "events")
         self._make_room()
         before = unit.state.counts.copy()
         effects, examples = unit.apply(
-            records, self._ranker, self.metrics.model, self._sample(), now_ms, silent, latest_only
+            records, self._ranker, self.metrics.model, self._sample(), now_ms, silent, lists
         )
         effects.messages += [Message("examples", None, value, 0) for value in examples]
         if silent:

@@ -160,6 +160,27 @@ MUTATIONS = (
         "and 'x' < string.sub",
         "tests/integration/test_sinks.py",
     ),
+    Mutation(
+        "events of a file that the log holds are left to it",
+        "stream/runtime/history.py",
+        "if not known]",
+        "]",
+        "tests/unit/test_runtime_history.py",
+    ),
+    Mutation(
+        "every row goes to the partition of its id",
+        "stream/repartition.py",
+        "np.flatnonzero(homes == partition)",
+        "np.flatnonzero(np.arange(len(homes)) % partitions == partition)",
+        "tests/unit/test_repartition.py",
+    ),
+    Mutation(
+        "ids of seen events go where their shopper may have gone",
+        "stream/repartition.py",
+        "self._old[partition % step :: step]",
+        "self._old[:1]",
+        "tests/unit/test_repartition.py",
+    ),
 )
 
 

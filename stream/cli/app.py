@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from stream.cli import (
+    bootstrap,
     config,
     doctor,
     evaluate,
@@ -59,6 +60,7 @@ app.add_typer(local.app, name="local")
 app.command("worker", epilog=worker.EXAMPLE)(worker.worker)
 app.add_typer(topics.app, name="topics")
 app.command("produce", epilog=produce.EXAMPLE)(produce.produce)
+app.command("bootstrap", epilog=bootstrap.EXAMPLE)(bootstrap.bootstrap)
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command("replay", epilog=replay.EXAMPLE)(replay.replay)
 app.add_typer(evaluate.app, name="evaluate")

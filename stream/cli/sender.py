@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from types import TracebackType
 from typing import Any, Self
@@ -13,12 +12,13 @@ import numpy as np
 
 from stream.cli.brokers import quiet, soon
 from stream.events.readers import Bad, ReadResult
-from stream.events.records import LogRecord, Refused
 from stream.events.types import Item
 from stream.runtime import topics
+from stream.runtime.clock import now_ms
 from stream.runtime.dead_letters import dead_letters
-from stream.runtime.kafka_sink import KafkaSink, Outgoing, partition_ids
+from stream.runtime.kafka_sink import KafkaSink, Outgoing
 from stream.runtime.settings import Settings
+from stream.state.hashing import partition_ids
 
 BATCH = 5_000
 """Messages sent at once: some 150 KB a partition, and a tenth of a second of work."""
@@ -69,9 +69,7 @@ class Sender:
         """Take in one result; sends when a batch is full."""
         if isinstance(result, Bad):
             self.refused[result.reason] += 1
-            record = LogRecord(result.line, time.time_ns() // 1_000_000, None, result.raw)
-            refused = Refused(record, result.reason, result.message)
-            self._others += dead_letters([refused], self._source, 0)
+            self._others += dead_letters([result.refused(now_ms())], self._source, 0)
         elif isinstance(result, Item):
             self.items += 1
             self._others.append(Outgoing(topics.ITEMS, result.item_id.encode(), self._encode(result)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stream.cli import inspect, options
+from stream.cli import inspect, options, repartition
 from stream.cli.output import answer_json, facts, moment, note, percentage
 from stream.cli.settings import Bootstrap, ConfigFile, Group, Namespace, load
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from stream.runtime.settings import Settings
 
 app = typer.Typer(
-    help="Look at the durable state, back it up, bring it back.",
+    help="Look at the durable state, back it up, bring it back, also in other partitions.",
     epilog="Example: stream state dump shop.backup",
     no_args_is_help=True,
 )
 
 app.command("inspect", epilog=inspect.EXAMPLE)(inspect.inspect)
+app.command("repartition", epilog=repartition.EXAMPLE)(repartition.repartition)
 
 
 @app.command("dump", epilog="Example: stream state dump /backups/shop-monday.backup")

@@ -15,7 +15,8 @@ from stream.state.bucket import Bucket
 if TYPE_CHECKING:
     from stream.items.unit import ItemUnit
 
-_REFERENCES = ("items.viewed.item", "items.bought.item", "items.led_to.item")
+DTYPES = {"items": ITEM}
+REFERENCES = ("items.viewed.item", "items.bought.item", "items.led_to.item")
 _HERE_ONLY = ("foreign", "wanted")
 """Columns that say something of this worker, not of the item."""
 
@@ -33,7 +34,7 @@ def save(unit: ItemUnit, number: int) -> bytes:
         number,
         table.interner.blob(members),
         {"items": rows},
-        _REFERENCES,
+        REFERENCES,
         table.interner,
         ends=unit.watermark,
         landmarks_ms=[decay.landmark_ms for decay in (table.slow, table.fast, table.demand)],
@@ -48,7 +49,7 @@ def load(unit: ItemUnit, bucket: Bucket) -> None:
     """
     table = unit.table
     names = table.numbers(bucket.names, bucket.n_names)
-    rows = saved.unpack(bucket, {"items": ITEM}, _REFERENCES, names)["items"]
+    rows = saved.unpack(bucket, DTYPES, REFERENCES, names)["items"]
     numbers = table.numbers(bucket.ids, len(rows))
     table.advance(bucket.clock_ms)
     decays = (table.slow, table.fast, table.demand)

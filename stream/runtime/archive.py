@@ -6,7 +6,8 @@ import contextlib
 import hashlib
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -24,6 +25,8 @@ _LENGTH = struct.Struct("<I")
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _AT_ONCE = 1 << 20
 _ZSTD_LEVEL = 1
+_ROWS = 1_000
+"""Messages a frame."""
 
 Row = tuple[bytes, bytes | None]
 """Key and value of a message."""
@@ -48,6 +51,11 @@ class Head(msgspec.Struct, frozen=True, tag="head"):
     partitions: int
     units: list[Place]
 
+    @property
+    def is_repartitioned(self) -> bool:
+        """Whether the state was moved into another number of partitions than the logs that `units` name."""
+        return len({unit.partition for unit in self.units}) != self.partitions
+
 
 class Saved(msgspec.Struct, frozen=True, tag="bucket"):
     """One bucket of a unit, as `stream.state.bucket` encodes it."""
@@ -68,6 +76,13 @@ class Rows(msgspec.Struct, frozen=True, tag="rows"):
     def of(cls, topic: str, rows: list[Row]) -> Rows:
         """The frame of these rows."""
         return cls(topic, bytes(cramjam.zstd.compress(msgspec.msgpack.encode(rows), _ZSTD_LEVEL)))
+
+    @classmethod
+    def frames(cls, topic: str, rows: Iterable[Row]) -> Iterator[Rows]:
+        """Frames of any number of rows."""
+        left = iter(rows)
+        while some := list(islice(left, _ROWS)):
+            yield cls.of(topic, some)
 
     def unpacked(self) -> list[Row]:
         """The rows of this frame."""
@@ -170,6 +185,14 @@ def read(path: Path) -> Iterator[tuple[Frame, int]]:
         file.seek(len(MAGIC))
         while file.tell() < end:
             yield _decode(_next(file)), file.tell()
+
+
+def read_at(path: Path, places: Iterable[int]) -> Iterator[Frame]:
+    """The frames that begin at these bytes of the file, of a file that `check` has found whole."""
+    with _opened(path) as file:
+        for place in places:
+            file.seek(place)
+            yield _decode(_next(file))
 
 
 _decode = msgspec.msgpack.Decoder[Frame](Head | Saved | Rows).decode

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,9 @@ from stream.runtime.compacted import latest
 from stream.runtime.log_reader import LogReader
 from stream.runtime.settings import Settings
 from stream.runtime.stages import state_stages
-from stream.runtime.topics import EVENTS, ITEMS, MODELS, OF_KIND
+from stream.runtime.topics import EVENTS, KEPT
 from stream.saving import whole
 from stream.shoppers.unit import ShopperUnit
-
-KEPT = (ITEMS, OF_KIND["price"], MODELS)
-"""Compacted topics that are part of a backup: facts that shops told, prices in force and since when, the
-ranking model. What `aggregates` holds follows from the items' state within a second."""
-
-_ROWS = 1_000
-"""Messages a frame."""
 
 Told = Callable[[int, int], None]
 """Hears how much is done, of how much."""
@@ -50,12 +42,10 @@ async def dump(settings: Settings, engine: Engine, path: Path, told: Told) -> di
         _refuse_holes(engine)
         archive.write(_head(settings, engine, offsets))
         for topic, rows in topics.items():
-            left = iter(rows.items())
-            while some := list(islice(left, _ROWS)):
-                archive.write(Rows.of(topic, some))
-        for done, saved in enumerate(_saved(units), 1):
+            for frame in Rows.frames(topic, rows.items()):
+                archive.write(frame)
+        for saved in saved_of(units, told):
             archive.write(saved)
-            told(done, len(units) * BUCKETS)
     return {
         "file": str(path),
         "bytes": path.stat().st_size,
@@ -70,10 +60,12 @@ async def dump(settings: Settings, engine: Engine, path: Path, told: Told) -> di
     }
 
 
-def _saved(units: list[Unit]) -> Iterator[Saved]:
-    for unit in units:
+def saved_of(units: Sequence[Unit], told: Told) -> Iterator[Saved]:
+    """Every bucket of these units, as they are now."""
+    for done, unit in enumerate(units):
         for bucket, message in enumerate(whole(unit)):
             yield Saved(unit.stage, unit.partition, bucket, message.value)
+            told(done * BUCKETS + bucket + 1, len(units) * BUCKETS)
 
 
 def _head(settings: Settings, engine: Engine, offsets: Mapping[TP, int]) -> Head:

@@ -11,7 +11,6 @@ import numpy as np
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 from aiokafka.partitioner import murmur2 as murmur2_of_bytes
-from numpy.typing import NDArray
 
 from stream.effects import Values
 from stream.errors import BrokerError
@@ -19,8 +18,7 @@ from stream.runtime.clock import now_ms
 from stream.runtime.connection import backoff, kafka_arguments, started
 from stream.runtime.settings import Settings
 from stream.runtime.topics import DEAD_LETTER_MAX_BYTES, OF_KIND
-from stream.state.hashing import NUL, murmur2
-from stream.state.jit import kernel
+from stream.state.hashing import partition_ids
 
 log = logging.getLogger(__name__)
 
@@ -181,15 +179,3 @@ class KafkaSink:
 def partition_of(key: bytes, count: int) -> int:
     """Kafka's default partition of one key."""
     return int(murmur2_of_bytes(key) & SIGN_BIT_OFF) % count
-
-
-@kernel
-def partition_ids(blob: NDArray[np.uint8], count: int, out: NDArray[np.int64]) -> None:
-    """Kafka's default partition of each of ``len(out)`` NUL-separated ids."""
-    start = 0
-    for k in range(len(out)):
-        stop = start
-        while stop < len(blob) and blob[stop] != NUL:
-            stop += 1
-        out[k] = murmur2(blob, start, stop) % count
-        start = stop + 1

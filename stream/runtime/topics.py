@@ -37,6 +37,10 @@ OF_KIND = {
 CONTROL = (ITEMS, OF_KIND["price"], AGGREGATES, MODELS)
 """What every worker reads whole, without a group."""
 
+KEPT = (ITEMS, OF_KIND["price"], MODELS)
+"""Compacted topics that are part of the durable state: facts that shops told, prices in force and since when,
+the ranking model. What `aggregates` holds follows from the items' state within a second."""
+
 EVENT_MAX_BYTES = 16 << 20
 """A payload far too large must reach us to become a dead letter instead of an error in the shop."""
 DEAD_LETTER_MAX_BYTES = EVENT_MAX_BYTES + (1 << 20)

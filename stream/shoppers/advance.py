@@ -16,7 +16,7 @@ from stream.recommend.encode import Lists
 from stream.recommend.exposures import RING, WINDOW_MS, Examples, label, remember
 from stream.recommend.make import Ranker, make_list
 from stream.recommend.popular import Leaders
-from stream.shoppers.duplicates import Seen, first_time
+from stream.shoppers.duplicates import Seen, first_time, own_id
 from stream.shoppers.emit import Outbox, emit_bought, emit_led_to, emit_touch, emit_viewed
 from stream.shoppers.evict import Room, admit, expire
 from stream.shoppers.history import already_bought, buy, hide, take_back
@@ -190,9 +190,7 @@ def advance(
             row.bucket = shoppers.names.entries[events.shopper[e]].hash >> np.uint64(58)
         if events.offset[e] <= shoppers.positions[row.bucket]:
             continue
-        # An event is the shopper's own: clients may count their events from 1. 0 stands for no event.
-        own = mix64(shoppers.names.entries[events.shopper[e]].hash)
-        events.event[e] = max(mix64(events.event[e] ^ own), np.uint64(1))
+        events.event[e] = own_id(events.event[e], shoppers.names.entries[events.shopper[e]].hash)
         if _is_duplicate(shoppers, row, events.code[e], events.event[e]):
             shoppers.counts[DUPLICATES] += 1
             continue

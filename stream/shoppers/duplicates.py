@@ -15,10 +15,17 @@ from numpy.typing import NDArray
 
 from stream.items.row import BUCKETS
 from stream.state.arena import reserve
+from stream.state.hashing import mix64
 from stream.state.jit import kernel
 
 SLOTS = 4096
 """Slots a generation (a power of two): 64 buckets x 2 x 4,096 x 8 bytes = 4 MiB a unit."""
+
+FULL = SLOTS // 2
+"""Events with which the young generation becomes the old one: beyond, probing gets long."""
+
+OLD_MOST = SLOTS * 3 // 4
+"""Events that the old generation may begin with where several are laid together: it takes in no more."""
 
 
 class Seen(NamedTuple):
@@ -34,6 +41,20 @@ def new_seen() -> Seen:
     shape = (BUCKETS, 2, SLOTS)
     hashes = reserve(BUCKETS * 2 * SLOTS, np.uint64).reshape(shape)
     return Seen(hashes, np.zeros((BUCKETS, 2), np.int64), np.zeros(BUCKETS, np.int64))
+
+
+@kernel
+def own_id(event: np.uint64, shopper: np.uint64) -> np.uint64:
+    """Hash of an event within its shopper, from the hashes of both ids: clients may count their events from
+    1. Never 0, which stands for no event."""
+    return max(mix64(event ^ mix64(shopper)), np.uint64(1))
+
+
+@kernel
+def own_ids(events: NDArray[np.uint64], shoppers: NDArray[np.uint64]) -> None:
+    """Turn hashes of event ids into `own_id`."""
+    for k in range(len(events)):
+        events[k] = own_id(events[k], shoppers[k])
 
 
 @kernel
@@ -54,7 +75,7 @@ def first_time(seen: Seen, bucket: int, event: np.uint64) -> bool:
         return False
     if seen.hashes[bucket, young, _slot(seen.hashes[bucket, young], event)] == event:
         return False
-    if seen.counts[bucket, young] >= SLOTS // 2:
+    if seen.counts[bucket, young] >= FULL:
         seen.hashes[bucket, old, :] = 0
         seen.counts[bucket, old] = 0
         seen.young[bucket] = old

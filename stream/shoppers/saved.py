@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.shoppers.duplicates import Seen, remember
+from stream.shoppers.duplicates import FULL, OLD_MOST, Seen, remember
 from stream.shoppers.evict import members_of
 from stream.shoppers.row import HISTORY, SHOPPER
 from stream.state import bucket as saved
-from stream.state.bucket import Bucket
+from stream.state.bucket import Bucket, Parts
+from stream.state.interner import no_room
 from stream.state.jit import kernel
 
 if TYPE_CHECKING:
     from stream.shoppers.unit import ShopperUnit
 
-_DTYPES = {"shoppers": SHOPPER, "histories": HISTORY}
-_REFERENCES = ("shoppers.recent", "shoppers.basket", "histories.bought", "histories.hidden")
+DTYPES = {"shoppers": SHOPPER, "histories": HISTORY}
+REFERENCES = ("shoppers.recent", "shoppers.basket", "histories.bought", "histories.hidden")
 _SEEN = ("seen_old", "seen_young")
 
 
@@ -31,11 +33,7 @@ def save(unit: ShopperUnit, number: int) -> bytes:
     found = np.empty(unit.interner.used, np.int32)
     members = found[: members_of(state.rows, state.names, len(found), number, found)]
     rows = state.rows[members]
-    has = np.flatnonzero(rows["history"])
-    histories = state.histories[rows["history"][has]]
-    rows["history"][has] = np.arange(1, len(has) + 1)
     rows["exposure"] = 0
-    parts = {"shoppers": rows, "histories": histories}
     seen: dict[str, bytes] = {}
     young = int(state.seen.young[number])
     for name, generation in zip(_SEEN, (1 - young, young), strict=True):
@@ -45,12 +43,40 @@ def save(unit: ShopperUnit, number: int) -> bytes:
         unit,
         number,
         unit.interner.blob(members),
-        parts,
-        _REFERENCES,
+        parts_of(rows, state.histories),
+        REFERENCES,
         unit.table.interner,
         ends=dict(enumerate(unit.sent_upto)),
         more=seen,
     )
+
+
+def parts_of(rows: NDArray[np.void], histories: NDArray[np.void]) -> Parts:
+    """These rows (copies, which are changed) and their own of `histories`, whose row 0 stands for none."""
+    has = np.flatnonzero(rows["history"])
+    kept = histories[rows["history"][has]]
+    rows["history"][has] = np.arange(1, len(has) + 1)
+    return {"shoppers": rows, "histories": kept}
+
+
+def merged_seen(buckets: Sequence[Bucket]) -> tuple[dict[str, bytes], int]:
+    """The columns of seen event ids for a bucket that takes the place of all of these, and how many ids there
+    was no room for.
+
+    Ids of a single bucket stay as they are. Where the young sets of several are too much for one, they become
+    the old set, as they do when a set is full.
+    """
+    if len(buckets) == 1:
+        return {name: buckets[0].columns.get(name, b"") for name in _SEEN}, 0
+    old, young = (
+        np.unique(np.concatenate([np.frombuffer(b.columns.get(name, b""), np.uint64) for b in buckets]))
+        for name in _SEEN
+    )
+    if len(young) >= FULL:
+        old, young = young, young[:0]
+    old = np.setdiff1d(old, young)
+    kept = old[:OLD_MOST]
+    return dict(zip(_SEEN, (kept.tobytes(), young.tobytes()), strict=True)), len(old) - len(kept)
 
 
 def load(unit: ShopperUnit, bucket: Bucket) -> None:
@@ -60,7 +86,7 @@ def load(unit: ShopperUnit, bucket: Bucket) -> None:
     """
     state = unit.state
     numbers = unit.table.numbers(bucket.names, bucket.n_names)
-    parts = saved.unpack(bucket, _DTYPES, _REFERENCES, numbers)
+    parts = saved.unpack(bucket, DTYPES, REFERENCES, numbers)
     rows, histories = parts["shoppers"], parts["histories"]
     members = unit.admit(bucket.ids, len(rows))
     first = int(state.next_history[0])
@@ -69,6 +95,8 @@ def load(unit: ShopperUnit, bucket: Bucket) -> None:
     rows["history"][rows["history"] > 0] += first
     state.rows[members] = rows
     state.room.size[bucket.bucket] += len(rows)
+    if state.room.size[bucket.bucket] > state.room.cap:
+        raise no_room("shopper", "max_shoppers")
     for generation, name in enumerate(_SEEN):
         hashes = np.frombuffer(bucket.columns.get(name, b""), np.uint64)
         _recall(state.seen, bucket.bucket, generation, hashes)

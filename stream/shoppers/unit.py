@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.effects import Effects, Message, Values, place
+from stream.effects import Effects, ListsFor, Message, Values, place
 from stream.events.decode import Batch, TimeBounds, decode
 from stream.events.records import Record
 from stream.events.types import Impression
@@ -102,16 +102,17 @@ class ShopperUnit:
         sample: float,
         now_ms: int,
         silent: bool,
-        latest_only: bool = False,
+        lists: ListsFor,
     ) -> tuple[Effects, list[bytes]]:
         """One batch in, effects out, and the packed examples that came of it.
 
         `sample` is the share of lists to be labelled, `model` the name of the model behind `ranker`.
-        `latest_only`: one list a shopper, as after the whole batch, and no labels.
         """
         effects = Effects()
         examples: list[bytes] = []
-        latest: list[tuple[NDArray[np.int32], NDArray[np.int64]]] | None = [] if latest_only else None
+        latest: list[tuple[NDArray[np.int32], NDArray[np.int64]]] | None = (
+            None if lists is ListsFor.EVENTS else []
+        )
         for at in range(0, len(records), CHUNK):
             part = records[at : at + CHUNK]
             decoded = decode(part, self.bounds)
@@ -122,7 +123,7 @@ class ShopperUnit:
             )
             if self._examples.filled[1]:
                 examples.append(pack_examples(self._examples))
-        if latest:
+        if latest and lists is ListsFor.SHOPPERS and not silent:
             self._publish_latest(latest, ranker, model, now_ms, effects)
         return effects, examples
 

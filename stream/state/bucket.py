@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import cramjam
 import msgspec
@@ -57,11 +57,12 @@ class Bucket(msgspec.Struct, frozen=True):
 class Unit(Protocol):
     """What every bucket of a unit says of it."""
 
-    stage: ClassVar[str]
     partition: int
     lineage_ms: int
     position: int
 
+    @property
+    def stage(self) -> str: ...
     @property
     def clock_ms(self) -> int: ...
 

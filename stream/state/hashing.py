@@ -69,3 +69,15 @@ def murmur2(data: NDArray[np.uint8], start: int, stop: int) -> int:
     h = np.uint32(np.uint32(h ^ (h >> np.uint32(13))) * m)
     h = np.uint32(h ^ (h >> np.uint32(15)))
     return np.int64(h) & 0x7FFFFFFF  # type: ignore[return-value]
+
+
+@kernel
+def partition_ids(blob: NDArray[np.uint8], count: int, out: NDArray[np.int64]) -> None:
+    """Kafka's default partition of each of ``len(out)`` NUL-separated ids."""
+    start = 0
+    for k in range(len(out)):
+        stop = start
+        while stop < len(blob) and blob[stop] != NUL:
+            stop += 1
+        out[k] = murmur2(blob, start, stop) % count
+        start = stop + 1

@@ -104,7 +104,12 @@ def joined(ids: Sequence[str]) -> bytes:
 def require_room(number: int, what: str, setting: str) -> None:
     """Raise a `StreamError` if `number` says that an interner is full."""
     if number < 0:
-        raise StreamError(f"no room for another {what}: raise the setting {setting}")
+        raise no_room(what, setting)
+
+
+def no_room(what: str, setting: str) -> StreamError:
+    """There are more rows than may be held."""
+    return StreamError(f"no room for another {what}: raise the setting {setting}")
 
 
 @kernel

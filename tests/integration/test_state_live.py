@@ -23,8 +23,8 @@ from stream.items.row import BUCKETS
 from stream.local import Stack
 from stream.pipeline import Pipeline
 from stream.runtime.bystander import catch_up, restore
-from stream.runtime.recovery import commit
 from stream.runtime.redis_sink import RedisSink
+from stream.runtime.seed import commit
 from stream.runtime.settings import Settings
 from stream.shoppers.describe import ShopperState, describe, shoppers_of
 from stream.values import key_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from stream.effects import ListsFor
 from stream.shoppers.describe import describe, shoppers_of
 from tests.unit.core_helpers import (
     MINUTE_MS,
@@ -118,7 +119,7 @@ def test_in_a_backlog_each_shopper_gets_one_list_the_same_as_the_last_one_of_man
         worker.talk()
     records = log(backlog, len(history))
     live = every.engine.shoppers(0, records, T0)
-    once = latest.engine.shoppers(0, records, T0, latest_only=True)
+    once = latest.engine.shoppers(0, records, T0, lists=ListsFor.SHOPPERS)
     last = dict(lists(live))
     assert len(lists(live)) > 2 * len(last)
     assert sorted(name for name, _ in lists(once)) == sorted(last), "one each"
@@ -137,7 +138,7 @@ def test_who_was_forgotten_within_a_backlog_gets_no_list():
     )
     worker.talk()
     records = log([event("view", f"u{k}", "a", T0 + 100 + k) for k in range(5_000)], 8)
-    made = [name for name, _ in lists(worker.engine.shoppers(0, records, T0, latest_only=True))]
+    made = [name for name, _ in lists(worker.engine.shoppers(0, records, T0, lists=ListsFor.SHOPPERS))]
     unit = worker.engine.shopper_units[0]
     assert sorted(made) == sorted(
         describe(unit, n).user_id for n in shoppers_of(unit) if n and describe(unit, n).user_id[0] == "u"

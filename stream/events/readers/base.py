@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from stream.events.readers.lines import Log, raw
+from stream.events.records import LogRecord, Refused
 from stream.events.types import AnyEvent, Item
 
 
@@ -22,6 +23,10 @@ class Bad(NamedTuple):
     reason: str
     message: str
     line: int
+
+    def refused(self, now_ms: int) -> Refused:
+        """As a dead letter's record, in which the line stands for the offset."""
+        return Refused(LogRecord(self.line, now_ms, None, self.raw), self.reason, self.message)
 
 
 REASONS = {
