@@ -17,10 +17,12 @@ from stream.errors import LayoutError
 from stream.state.jit import kernel
 
 LAYOUT = 1
-"""Version of this layout. A reader refuses a newer one."""
+"""Version of this layout. A reader refuses a newer one, whatever follows its first six bytes. What was added
+without a new one, in the four spare bytes of the header or after the names, it leaves alone."""
 
 # Padded to 48 bytes, and columns follow by falling width, so that all of them are aligned views.
 _HEADER = struct.Struct("<4sHHqqIIIII4x")
+_START = struct.Struct("<4sH")
 _MAGIC = b"STRX"
 
 
@@ -86,15 +88,18 @@ def decode(value: bytes) -> Exchange:
 
     Raises `LayoutError` for a message of a newer layout, `ValueError` for anything else.
     """
-    if len(value) < _HEADER.size or value[:4] != _MAGIC:
+    if len(value) < _START.size or value[:4] != _MAGIC:
         raise ValueError(
             "a record of item-updates is no exchange message: let only workers write to that topic"
         )
-    _, layout, source, since, upto, n, n_touches, n_pairs, n_names, names_bytes = _HEADER.unpack_from(value)
+    _, layout = _START.unpack_from(value)
     if layout > LAYOUT:
         raise LayoutError(
             f"an exchange message has layout {layout}, newer than {LAYOUT}: upgrade this worker first"
         )
+    if len(value) < _HEADER.size:
+        raise ValueError("an exchange message is cut short")
+    _, _, source, since, upto, n, n_touches, n_pairs, n_names, names_bytes = _HEADER.unpack_from(value)
     at = _HEADER.size
 
     def column(dtype: type[np.generic], length: int) -> NDArray[Any]:
@@ -108,8 +113,8 @@ def decode(value: bytes) -> Exchange:
     event, item, quantity = column(np.uint32, t), column(np.uint32, t), column(np.int32, t)
     pair_event, pair_item, pair_other = (column(np.uint32, p) for _ in range(3))
     code, pair_code = column(np.uint8, t), column(np.uint8, p)
-    if len(value) != at + names_bytes:
-        raise ValueError("an exchange message is cut short, or longer than it says")
+    if len(value) < at + names_bytes:
+        raise ValueError("an exchange message is cut short")
     return Exchange(
         source,
         since,

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTOCOL = "tests/unit/test_protocol.py"
+UPGRADES = "tests/unit/test_upgrades.py"
 AT_ONCE = 2
 
 
@@ -180,6 +181,41 @@ MUTATIONS = (
         "self._old[partition % step :: step]",
         "self._old[:1]",
         "tests/unit/test_repartition.py",
+    ),
+    Mutation(
+        "an exchange message of a newer layout is not read",
+        "stream/exchange.py",
+        "if layout > LAYOUT:",
+        "if False:",
+        UPGRADES,
+    ),
+    Mutation(
+        "what was added to an exchange message is left alone",
+        "stream/exchange.py",
+        "if len(value) < at + names_bytes:",
+        "if len(value) != at + names_bytes:",
+        UPGRADES,
+    ),
+    Mutation(
+        "a saved bucket of a newer layout is not read",
+        "stream/state/bucket.py",
+        "if layout > LAYOUT:",
+        "if False:",
+        UPGRADES,
+    ),
+    Mutation(
+        "a commit of another version is not taken for one without a lineage",
+        "stream/runtime/commits.py",
+        "if lineage and not (lineage.isascii() and lineage.isdigit()):",
+        "lineage = lineage if lineage.isascii() and lineage.isdigit() else ''\n    if False:",
+        UPGRADES,
+    ),
+    Mutation(
+        "a model snapshot of a newer layout is left unused",
+        "stream/learn/model.py",
+        "if layout > LAYOUT:",
+        "if False:",
+        UPGRADES,
     ),
 )
 

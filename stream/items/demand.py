@@ -9,7 +9,8 @@ from stream.events.decode import CART, LIKE, PURCHASE, RATING, REMOVE, RETURN, V
 from stream.items.due import Due, push
 from stream.state.jit import Row, kernel
 
-_INTEREST = np.zeros(16)
+# By every code that a byte can hold: a newer worker may send one that is not known here, and it adds nothing.
+_INTEREST = np.zeros(256)
 _INTEREST[VIEW], _INTEREST[LIKE], _INTEREST[RATING] = 1.0, 1.0, 1.0
 _INTEREST[CART], _INTEREST[PURCHASE] = 3.0, 10.0
 """Popularity that an event adds, by its code: a sale tells more than a look (1, 3, 10)."""

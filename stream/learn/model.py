@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
+from stream.errors import LayoutError
 from stream.recommend.features import FEATURES
 from stream.recommend.rank import Scorer, no_scorer
 
 LAYOUT = 1
-"""Version of this snapshot's layout; a worker leaves a newer one unused and says so."""
+"""Version of this snapshot's layout; a worker leaves another one unused and says so."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -39,8 +40,21 @@ def pack_snapshot(snapshot: Snapshot) -> bytes:
 
 
 def unpack_snapshot(value: bytes) -> Snapshot:
-    """The snapshot in `value`; raises `msgspec.MsgspecError` for anything else."""
+    """The snapshot in `value`, without what a newer version has added to it.
+
+    Raises `LayoutError` for one of a newer layout, `msgspec.MsgspecError` for anything else.
+    """
+    layout = msgspec.json.decode(value, type=_Layout).layout
+    if layout > LAYOUT:
+        raise LayoutError(
+            f"a model snapshot has layout {layout}, newer than {LAYOUT}: left unused until this worker is "
+            "upgraded"
+        )
     return msgspec.json.decode(value, type=Snapshot)
+
+
+class _Layout(msgspec.Struct):
+    layout: int
 
 
 def scorer(snapshot: Snapshot) -> Scorer | None:

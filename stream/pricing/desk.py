@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stream.effects import Message, Values, version
 from stream.items.due import pop
 from stream.pricing.config import Mode, PricingConfig
+from stream.pricing.demand import Prior
 from stream.pricing.facts import UNKNOWN, Evidence, Facts
 from stream.pricing.policy import Proposals, estimate, propose
 from stream.pricing.pooling import Partial, merge, partial, prior_from
@@ -51,9 +52,17 @@ class PriceDesk:
         self._live_minor: NDArray[np.int64] = reserve(capacity, np.int64)
         self._live_since_ms: NDArray[np.int64] = reserve(capacity, np.int64)
         self._told: NDArray[np.int64] = reserve(capacity, np.int64)
-        self._partials: dict[bytes, _DemandPartial] = {}
+        self._partials: dict[bytes, tuple[str, Partial]] = {}
         self._pooled_ms: dict[int, int] = {}
-        self.prior = prior_from(merge([]))
+        self._prior: Prior | None = None
+
+    @property
+    def prior(self) -> Prior:
+        """What all items say of a typical one. Worked out when it is asked for: a hundred workers' partitions
+        tell something new more often than that."""
+        if self._prior is None:
+            self._prior = prior_from(merge(sums for _, sums in self._partials.values()))
+        return self._prior
 
     def restore(self, item_id: bytes, value: bytes) -> None:
         """A price that was published before, by whoever had the item then: it is in force until moved."""
@@ -69,13 +78,15 @@ class PriceDesk:
             column[numbers] = 0
 
     def update(self, key: bytes, value: bytes) -> None:
-        """One partition's sums; an older message than known is ignored."""
+        """One partition's sums; an older message than known is ignored.
+
+        Raises `LayoutError`, and keeps what it has, for sums of another version.
+        """
         told = msgspec.json.decode(value, type=_DemandPartial)
-        known = self._partials.get(key)
-        if known is None or told.version >= known.version:
-            self._partials[key] = told
-            pooled = [Partial(self._partials[name].sums) for name in sorted(self._partials)]
-            self.prior = prior_from(merge(pooled))
+        sums = Partial(told.sums)
+        if key not in self._partials or told.version >= self._partials[key][0]:
+            self._partials[key] = told.version, sums
+            self._prior = None
 
     def partials(self, units: Mapping[int, ItemUnit], now_ms: int) -> list[Message]:
         """What own items say of items in general, for one partition whose turn it is: each takes 8 ms."""

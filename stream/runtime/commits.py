@@ -16,6 +16,8 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from stream.errors import LayoutError
+
 log = logging.getLogger(__name__)
 
 FAUST_LOG = logging.getLogger("faust.transport.batches")
@@ -100,8 +102,18 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 def parse_committed(found: Any) -> Committed | None:
-    """What a group's offset and metadata say; None for none."""
+    """What a group's offset and metadata say; None for none.
+
+    The metadata begin with the lineage; what a newer version adds after a space is left alone, and an offset
+    that was set by hand has none. Raises `LayoutError` for anything else: taken for none, the unit would
+    begin anew without its state.
+    """
     if found is None or found.offset < 0:
         return None
-    metadata = found.metadata or ""
-    return Committed(found.offset, int(metadata) if metadata.isdigit() else 0)
+    lineage, _, _ = (found.metadata or "").partition(" ")
+    if lineage and not (lineage.isascii() and lineage.isdigit()):
+        raise LayoutError(
+            f"the group's commit at offset {found.offset} says {found.metadata!r}, which is not of this "
+            "version: upgrade this worker first, or use a group of its own"
+        )
+    return Committed(found.offset, int(lineage or 0))

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -85,6 +85,9 @@ class InProcess:
         return recs
 
 
+WORKER = (sys.executable, "-m", "stream", "worker", "--pricing", "off")
+
+
 class Fleet:
     """Worker processes on one namespace."""
 
@@ -93,11 +96,25 @@ class Fleet:
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, count: int) -> None:
-        for k in range(count):
-            with (self.folder / f"worker-{k}.log").open("wb") as out:
-                command = [sys.executable, "-m", "stream", "worker", "--pricing", "off"]
-                env = environment(self.settings, f"w{k}")
-                self.processes.append(subprocess.Popen(command, env=env, stdout=out, stderr=out))
+        for _ in range(count):
+            self.add()
+        self.wait_shared(count)
+
+    def add(self, command: Sequence[str] = WORKER) -> None:
+        """One more worker."""
+        k = len(self.processes)
+        with (self.folder / f"worker-{k}.log").open("wb") as out:
+            env = environment(self.settings, f"w{k}")
+            self.processes.append(subprocess.Popen(command, env=env, stdout=out, stderr=out))
+
+    def retire(self, k: int) -> None:
+        """Stop one worker gracefully; it tells nothing any more."""
+        self.processes[k].send_signal(signal.SIGTERM)
+        assert self.processes[k].wait(PATIENCE_S) == 0, self.logs()
+        self.reads.delete(key_of(self.settings.prefix, "worker", f"w{k}"))
+
+    def wait_shared(self, count: int) -> None:
+        """Until `count` workers are ready and share the partitions."""
         wait_until(lambda: len(self.ready()) == count, f"{count} workers are ready: {self.logs()}")
         shared = [status["partitions"].get("shoppers", {}) for status in self.ready()]
         assert sorted(p for each in shared for p in each) == [str(p) for p in range(PARTITIONS)]
