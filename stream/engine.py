@@ -56,6 +56,10 @@ SAMPLE_FLOOR = 0.005
 """Share of lists that are labelled in the long run: five examples a list at 33 µs in
 River are 0.8 µs an event."""
 
+SAMPLE_PARTITIONS = 8
+"""Partitions of which this share is labelled, of more a smaller one: there is one learner, and at a million
+events a second it would have no time left."""
+
 SAMPLE_START = 500
 """Lists after which labelling slows down: the share falls as (1 + n / this) ** -2, so that a million
 events give about 9,000 labelled lists, most of them early, when each teaches most."""
@@ -339,8 +343,9 @@ class Engine:
             self._sweep_at = max(least, (len(names) + names.capacity) // 2)
 
     def _sample(self) -> float:
-        """Share of lists to label: all at first, `SAMPLE_FLOOR` in the long run."""
-        return max(SAMPLE_FLOOR, (1.0 + self.metrics.labelled_lists / SAMPLE_START) ** -2)
+        """Share of lists to label: all at first, `SAMPLE_FLOOR` or less in the long run."""
+        floor = SAMPLE_FLOOR * min(1.0, SAMPLE_PARTITIONS / self.config.item_partitions)
+        return max(floor, (1.0 + self.metrics.labelled_lists / SAMPLE_START) ** -2)
 
     def _unit(self, units: dict[int, U], partition: int, topic: str) -> U:
         unit = units.get(partition)

@@ -25,6 +25,9 @@ CATEGORY_LEADERS = 40
 MERGE_EVERY_MS = 1_000
 """What the partitions tell one after the other is merged once a second."""
 
+TRENDING = 20
+"""Trending items kept, overall and a category: as many as a list has."""
+
 _SCALE = 1e4
 """Features are log(1 + share x this): a share of one in ten thousand is where an item gets noticed."""
 
@@ -82,7 +85,7 @@ class Popular:
     def merge(self, now_ms: int) -> bool:
         """Rebuild the lists if anything changed and the last time is a second ago; True if so.
 
-        About 5 ms for 1,600 items, the leaders of eight partitions.
+        About 1 µs an item, 0.5 ms at least.
         """
         if not self._stale or 0 <= now_ms - self._merged_ms < MERGE_EVERY_MS:
             return False
@@ -95,8 +98,8 @@ class Popular:
         slow = [0.5 ** ((clock_ms - p.clock_ms) / self._table.slow.half_life_ms) for p in partials]
         fast = [0.5 ** ((clock_ms - p.clock_ms) / self._table.fast.half_life_ms) for p in partials]
         told = list(zip(partials, slow, fast, strict=True))
-        popular = np.array([w * by for p, by, _ in told for w in p.popular], np.float32)
-        trending = np.array([w * by for p, _, by in told for w in p.trending], np.float32)
+        popular = _joined([np.array(p.popular) * by for p, by, _ in told])
+        trending = _joined([np.array(p.trending) * by for p, _, by in told])
         leaders = self.leaders
         leaders.log_popular[self.numbers] = 0.0
         leaders.log_trending[self.numbers] = 0.0
@@ -113,27 +116,36 @@ class Popular:
     ) -> None:
         # Ties by the id's hash, so that numbers, which differ by worker, never decide.
         ties = self._table.interner.names.entries["hash"][numbers]
-        by_popular = np.lexsort((ties, -popular))
-        by_trending = np.lexsort((ties, -trending))
         shown = ~self._table.facts.withdrawn[numbers]
         categories = self._table.facts.category[numbers]
+        by_popular = np.lexsort((ties, -popular))
+        by_popular = by_popular[shown[by_popular]]
         leaders = self.leaders
         leaders.overall[:] = 0
+        leaders.overall[: min(LEADERS, len(by_popular))] = numbers[by_popular[:LEADERS]] + 1
         leaders.by_category[:] = 0
-        best = [k for k in by_popular if shown[k]][:LEADERS]
-        leaders.overall[: len(best)] = numbers[best] + 1
-        filled = np.zeros(MAX_CATEGORIES, np.int64)
-        for k in by_popular:
-            category = categories[k]
-            if shown[k] and category > 0 and filled[category] < CATEGORY_LEADERS:
-                leaders.by_category[category, filled[category]] = numbers[k] + 1
-                filled[category] += 1
-        self.trending = []
+        first, place = _first(categories[by_popular], CATEGORY_LEADERS)
+        leaders.by_category[categories[by_popular[first]], place] = numbers[by_popular[first]] + 1
+        by_trending = np.lexsort((ties, -trending))
+        by_trending = by_trending[(shown & (trending > 0))[by_trending]]
+        self.trending = [self._entry(numbers, trending, k) for k in by_trending[:TRENDING].tolist()]
         self.trending_by_category = {}
-        for k in by_trending:
-            if not shown[k] or trending[k] <= 0:
-                continue
-            entry = (self._table.interner.name(int(numbers[k])), float(trending[k]))
-            self.trending.append(entry)
-            if categories[k] > 0:
-                self.trending_by_category.setdefault(int(categories[k]), []).append(entry)
+        for k in by_trending[_first(categories[by_trending], TRENDING)[0]].tolist():
+            entry = self._entry(numbers, trending, k)
+            self.trending_by_category.setdefault(int(categories[k]), []).append(entry)
+
+    def _entry(self, numbers: NDArray[np.int32], share: NDArray[np.float32], k: int) -> tuple[bytes, float]:
+        return self._table.interner.name(int(numbers[k])), float(share[k])
+
+
+def _joined(parts: list[NDArray[np.float64]]) -> NDArray[np.float32]:
+    return np.concatenate([np.empty(0), *parts]).astype(np.float32)
+
+
+def _first(categories: NDArray[np.int32], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the first `most` of every category are (0 is none), in order, and each one's place among them."""
+    grouped = np.argsort(categories, kind="stable")
+    _, begins, inside = np.unique(categories[grouped], return_index=True, return_inverse=True)
+    place = np.arange(len(grouped)) - begins[inside]
+    kept = (place < most) & (categories[grouped] > 0)
+    return grouped[kept], place[kept]

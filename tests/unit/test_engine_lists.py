@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 from stream.effects import ListsFor
+from stream.learn.examples import unpack_examples
 from stream.shoppers.describe import describe, shoppers_of
 from tests.unit.core_helpers import (
     MINUTE_MS,
@@ -143,3 +144,19 @@ def test_who_was_forgotten_within_a_backlog_gets_no_list():
     assert sorted(made) == sorted(
         describe(unit, n).user_id for n in shoppers_of(unit) if n and describe(unit, n).user_id[0] == "u"
     )
+
+
+def test_the_more_partitions_share_the_learner_the_fewer_lists_each_has_labelled():
+    found = []
+    for partitions in (8, 64):
+        worker = Worker(item_partitions=partitions, max_items=1 << 15)
+        # As after many lists: the share is at its floor.
+        worker.engine.metrics.labelled_lists = 10**9
+        for first in range(0, 20_000, 1_000):
+            numbers = range(first, first + 1_000)
+            views = [event("view", f"u{n % 50}", f"i{n * 7 % 41}", T0 + n) for n in numbers]
+            worker.feed(log(views, first))
+            worker.deliver()
+        found.append(sum(len(unpack_examples(value).arrays()[2]) for value in worker.examples))
+    assert 50 < found[0] < 200
+    assert 1 < found[1] < found[0] / 3
