@@ -7,7 +7,7 @@ READY := .venv/.ready
 
 # Set to use a certain interpreter: make setup PYTHON=/path/to/python3.12
 PYTHON ?=
-# Passed on by demo, test, bench, chaos, mutations and lock: make test ARGS="-k decode"
+# Passed on by demo, test, bench, scale, chaos, mutations and lock: make test ARGS="-k decode"
 ARGS ?=
 
 # The stamp names the folder it was made for: console scripts and the editable install hold absolute paths, so
@@ -16,7 +16,7 @@ ifneq "$(shell test -x $(BIN)/python && cat $(READY) 2>/dev/null)" "$(CURDIR)"
 OUTDATED := outdated
 endif
 
-.PHONY: help setup demo test check bench chaos mutations lock clean outdated
+.PHONY: help setup demo test check bench scale chaos mutations lock clean outdated
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*##/make \1  /p' Makefile
@@ -38,6 +38,9 @@ check: $(READY)  ## lint, format, types and import contracts
 
 bench: $(READY)  ## measure against bare aiokafka, stock Faust, Quix Streams and Bytewax
 	@$(BIN)/python -m benchmarks.throughput $(ARGS)
+
+scale: $(READY)  ## measure 1, 2 and 4 workers together, and what they have to tell one another
+	@$(BIN)/python -m benchmarks.scale $(ARGS)
 
 chaos: $(READY)  ## kill, freeze and cut off workers for a quarter of an hour; then count everything again
 	@$(BIN)/python -m benchmarks.chaos $(ARGS)

@@ -1,35 +1,37 @@
-"""`python -m benchmarks.capacity`: bytes a shopper, an item and an event, of one engine without Kafka."""
+"""`python -m benchmarks.capacity`: bytes a shopper, an item, an event and a partition, and what a message
+between partitions costs; of one engine without Kafka."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from benchmarks import harness, partitions
 from benchmarks.workload import encode, generate
 from stream.effects import Effects
 from stream.engine import Engine, EngineConfig
 from stream.events.records import LogRecord
 from stream.items.row import BUCKETS, ITEM
 from stream.items.saved import save as save_items
+from stream.learn.learner import Learner
 from stream.pipeline import warm_up
 from stream.shoppers.row import HISTORY, SHOPPER
 from stream.shoppers.saved import save as save_shoppers
 
 SHOPPERS, ITEMS, EVENTS = 300_000, 50_000, 600_000
 BATCH = 2_000
-PAGE_BYTES = 4096
+LEARNED = 10
+"""Last messages of examples, with which the learner is timed: some thousand lists."""
 
 
-def resident_bytes() -> int:
+def resident_bytes() -> float:
     """Memory of this process that is really there."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
+    return harness.resident_mb(os.getpid()) * partitions.MIB
 
 
 class Fed:
@@ -40,6 +42,7 @@ class Fed:
         self.engine.open_shoppers(0, 1)
         self.engine.open_items(0, 1)
         self.events = self.exchange_bytes = self.list_bytes = self.lists = 0
+        self.examples: deque[bytes] = deque(maxlen=LEARNED)
         self._messages = 0
         self._now_ms = int(time.time()) * 1000
 
@@ -58,6 +61,8 @@ class Fed:
     def _apply(self, batch: Sequence[LogRecord]) -> None:
         effects = self.engine.shoppers(0, batch, self._now_ms)
         for message in effects.messages:
+            if message.topic == "examples":
+                self.examples.append(message.value)
             if message.topic == "item-updates":
                 self.exchange_bytes += len(message.value)
                 self._messages += 1
@@ -70,6 +75,14 @@ class Fed:
     def _told(self, effects: Effects) -> None:
         for message in effects.messages:
             self.engine.control(message.topic, message.key, message.value)
+
+
+def learner_us(examples: Iterable[bytes]) -> float:
+    """Microseconds of the learner a labelled list."""
+    learner = Learner()
+    began_s = time.perf_counter()
+    learner.learn([LogRecord(k, 0, None, value) for k, value in enumerate(examples)], 0)
+    return (time.perf_counter() - began_s) / learner.quality.lists * 1e6
 
 
 def measure() -> dict[str, Any]:
@@ -117,6 +130,10 @@ def measure() -> dict[str, Any]:
         "shoppers": SHOPPERS,
         "items": ITEMS,
         "events": EVENTS,
+        "learner_us_per_list": learner_us(busy.examples),
+        **partitions.measure(),
+        "cpus": os.cpu_count(),
+        "load_average": os.getloadavg()[0],
     }
 
 
@@ -125,12 +142,7 @@ def main(given: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.capacity", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(given)
-    report = measure()
-    if options.json:
-        print(json.dumps(report))
-    else:
-        for name, value in report.items():
-            Console().print(f"{name}: {value:,.0f}", markup=False)
+    harness.tell(measure(), options.json)
     return 0
 
 

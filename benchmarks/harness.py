@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -39,6 +40,11 @@ def status(redis: Redis, settings: Settings, worker_id: str) -> dict[str, Any] |
     """What a worker last told of itself, None when it was not heard of for some seconds."""
     found: Any = redis.get(key_of(settings.prefix, "worker", worker_id))
     return dict(json.loads(found)) if found else None
+
+
+def resident_mb(pid: int) -> float:
+    """Memory of a process that is really there, MiB."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def run(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -94,7 +93,7 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
         while not sending.done():
             if process.poll() is not None:
                 raise ContenderError(f"the worker stopped early: {ending(log)}")
-            samples.append(((time.monotonic() - began) / 60, _resident_mb(process.pid)))
+            samples.append(((time.monotonic() - began) / 60, harness.resident_mb(process.pid)))
             await asyncio.sleep(SAMPLE_S)
         await sending
     finally:
@@ -107,10 +106,6 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
         "items": items,
         "items_by_cap": items / MAX_ITEMS,
     }
-
-
-def _resident_mb(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def _slope(samples: Sequence[tuple[float, float]], from_minute: float) -> dict[str, Any]:

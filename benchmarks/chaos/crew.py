@@ -6,7 +6,7 @@ import asyncio
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,18 @@ class Crew:
     """Workers by name, each with its log in `folder`."""
 
     def __init__(
-        self, settings: Settings, environment: Mapping[str, str], redis: Redis, folder: Path
+        self,
+        settings: Settings,
+        environment: Mapping[str, str],
+        redis: Redis,
+        folder: Path,
+        command: Sequence[str] = harness.WORKER,
     ) -> None:
         self._settings = settings
         self._environment = environment
         self._redis = redis
         self._folder = folder
+        self._command = command
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._made = 0
 
@@ -45,7 +51,7 @@ class Crew:
         self._made += 1
         name = f"worker-{self._made}"
         environment = {**self._environment, "STREAM_WORKER_ID": name, "STREAM_LOG_FORMAT": "json"}
-        self._processes[name] = start(harness.WORKER, environment, self._log(name))
+        self._processes[name] = start(self._command, environment, self._log(name))
         return name
 
     def kill(self, name: str) -> None:
@@ -90,6 +96,17 @@ class Crew:
         return {
             name: self._log(name).read_text(errors="replace").count(RESTORING) for name in self._processes
         }
+
+    def told(self, name: str) -> list[Any]:
+        """What every worker's status says under `name`, of a second ago at most."""
+        found = [self._status(worker) for worker in self._processes]
+        if not all(found):
+            raise ContenderError(f"a worker tells nothing of itself: {self._folder}")
+        return [status[name] for status in found if status]
+
+    def resident_mb(self) -> list[float]:
+        """Memory of every worker."""
+        return [harness.resident_mb(process.pid) for process in self._processes.values()]
 
     def check(self) -> None:
         """Raise if a worker has ended by itself."""

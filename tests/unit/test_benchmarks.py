@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from benchmarks import throughput
+from benchmarks import partitions, scale, slow_worker, throughput
 from benchmarks.contender import MODULES, Turn
 from benchmarks.page import markdown
 from benchmarks.peers.job import TOP, WINDOW, PairCounts
@@ -15,6 +15,8 @@ from benchmarks.stream_worker import WorkerTurn
 from benchmarks.topics import partition_of
 from benchmarks.verify import expected
 from benchmarks.workload import SPAN_MS, encode, generate
+from stream.engine import EngineConfig
+from stream.events.records import LogRecord
 from stream.events.types import AnyEvent, Purchase
 
 END_MS = 1_700_000_000_000
@@ -133,3 +135,54 @@ def test_the_command_line_refuses_nonsense(capsys: pytest.CaptureFixture[str]):
         with pytest.raises(SystemExit, match="2"):
             throughput.arguments(wrong)
     assert "--only" in capsys.readouterr().err
+
+
+def spent(events: tuple[int, ...], shoppers_s: float, items_s: float) -> scale.Spent:
+    return scale.Spent(events, shoppers_s, items_s, sum(events) / 500, sum(events) // 100, sum(events) * 200)
+
+
+def test_workers_are_judged_by_what_they_did_since_they_were_asked():
+    before, after = spent((1_000, 0), 1.5, 0.5), spent((1_900, 1_100), 3.6, 0.6)
+    told = scale.figures(before, after, 2_000, 2.0, 0.001)
+    assert told == pytest.approx(
+        {
+            "events_per_s": 1_000.0,
+            "skew": 1.1,
+            "messages_per_event": 0.01,
+            "bytes_per_event": 200.0,
+            "events_per_batch": 500.0,
+            "item_stage_us_per_event": 50.0,
+            # Of 2.1 s in the shopper stage 2 were waited for nothing.
+            "item_stage_share": 0.5,
+        }
+    )
+    # One that has joined since was counting from nothing.
+    joined = spent((1_900, 1_100, 500), 3.6, 0.6)
+    assert scale.figures(before, joined, 2_500, 2.0, 0.001)["skew"] == pytest.approx(1_100 * 3 / 2_500)
+
+
+@pytest.mark.parametrize(("rate", "code"), [(3_300.0, 0), (3_100.0, 1)])
+def test_four_workers_that_hold_one_another_up_are_found(rate: float, code: int):
+    report = scale.report({1: {"events_per_s": 1_000.0}, 4: {"events_per_s": rate}})
+    assert report["efficiency_4"] == pytest.approx(rate / 4_000)
+    assert scale.verdict(report) == code
+
+
+def test_a_slow_worker_waits_for_every_event_and_does_its_work(monkeypatch: pytest.MonkeyPatch):
+    waited: list[float] = []
+    monkeypatch.setattr("benchmarks.slow_worker.time.sleep", waited.append)
+    engine = slow_worker.SlowEngine(EngineConfig(max_items=64, max_shoppers=64), 0.002)
+    engine.open_shoppers(0, 1)
+    log = [
+        LogRecord(k, END_MS, key, value) for k, (_, key, value, _) in enumerate(encode(generate(50, END_MS)))
+    ]
+    engine.shoppers(0, log, END_MS)
+    assert waited == pytest.approx([0.1])
+    assert engine.metrics.events == 50
+
+
+def test_every_batch_has_one_message_for_every_partition():
+    log = [(key, value) for _, key, value, _ in encode(generate(2 * partitions.BATCH, END_MS))]
+    told = partitions.exchange(log, 4)
+    assert told["messages_per_event"] == pytest.approx(4 / partitions.BATCH)
+    assert told["popularity_bytes"] > 1_000
