@@ -150,9 +150,16 @@ MUTATIONS = (
     Mutation(
         "an acknowledgement of an earlier generation commits nothing",
         "stream/runtime/transport.py",
-        "if message.generation_id != self.app.consumer_generation_id:",
-        "if False:",
+        "if is_first and message.generation_id == self.app.consumer_generation_id:",
+        "if is_first:",
         "tests/unit/test_runtime_transport.py",
+    ),
+    Mutation(
+        "nothing is taken after an abandoned delivery before a rebalance",
+        "stream/runtime/lane.py",
+        "if self._halted or self._generation == self._given_up:",
+        "if self._halted:",
+        "tests/unit/test_runtime_lane.py",
     ),
     Mutation(
         "an older value never overwrites a newer one in Redis",

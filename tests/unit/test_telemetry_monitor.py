@@ -64,7 +64,9 @@ class Scene:
             kafka=SimpleNamespace(sent=4, retries=0, away=False),
             redis=SimpleNamespace(counts=SimpleNamespace(written=9, refused=1, retries=0), away=False),
         )
-        lane: Any = SimpleNamespace(stage=stage, batch_records=Histogram((1.0, 10.0)))
+        lane: Any = SimpleNamespace(
+            stage=stage, batch_records=Histogram((1.0, 10.0)), seconds={"poll": Histogram((1.0,))}
+        )
         lane.batch_records.observe(3)
         self.outbox: Any = outbox
         engine: Any = SimpleNamespace(metrics=SimpleNamespace(as_dict=lambda: self.counters))
