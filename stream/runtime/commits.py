@@ -25,6 +25,10 @@ FAUST_LOG = logging.getLogger("faust.transport.batches")
 
 COMMIT_RETRY_S = 0.5
 
+FETCH_MAX_WAIT_MS, FETCH_MIN_BYTES = 20, 128 << 10
+"""A broker answers a fetch when it has so much, or after so long: with little traffic, what comes to all
+partitions meanwhile is one batch; a backlog is not kept waiting."""
+
 
 class Committed(NamedTuple):
     """Where the group stands in a partition: next offset to read, and the lineage of the unit (0: none)."""
@@ -37,6 +41,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that talks to the brokers (and sends heartbeats whatever the main thread does)."""
 
     logger = FAUST_LOG
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms, consumer._fetch_min_bytes = FETCH_MAX_WAIT_MS, FETCH_MIN_BYTES
+        return consumer
 
     async def _fetch_records(
         self,

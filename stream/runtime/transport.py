@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
@@ -37,9 +36,6 @@ from stream.runtime.commits import FAUST_LOG, Committed, ConsumerThread
 from stream.runtime.telemetry.histogram import STEP_EDGES_S, Histogram
 
 log = logging.getLogger(__name__)
-
-GATHER_S = 0.01
-"""Least time between two fetches while there is little: what comes meanwhile is one batch a partition."""
 
 
 class BatchSchema(faust.Schema[Any, Any]):
@@ -71,7 +67,6 @@ class Consumer(driver.Consumer):
         self.away = False
         """Whether a commit waits because the group's coordinator does not take it."""
         self.commit_seconds = Histogram(STEP_EDGES_S)
-        self._fetch_s = 0.0
         self._stands: dict[TP, int] = {}
         self._fetched: dict[TP, int] = {}
         self._next: dict[TP, int] = {}
@@ -121,15 +116,11 @@ class Consumer(driver.Consumer):
     # Delivery
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
-        await asyncio.sleep(self._fetch_s - time.monotonic())
         generation_before = self.app.consumer_generation_id
         records, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
             return
-        # A backlog is fetched without a pause.
-        is_little = sum(map(len, records.values())) < self.app.conf.broker_max_poll_records / 2
-        self._fetch_s = time.monotonic() + GATHER_S * is_little
         if not self.flow_active:
             await self._seek_back()
             return

@@ -76,7 +76,6 @@ class Scripted(Consumer):
         self.app: Any = SimpleNamespace(
             consumer_generation_id=1,
             monitor=SimpleNamespace(track_tp_end_offset=lambda tp, offset: None),
-            conf=SimpleNamespace(broker_max_poll_records=100),
         )
         self.flow_active = True
         self.lineages = {}
@@ -89,7 +88,6 @@ class Scripted(Consumer):
         self._fetched = {}
         self._stands = {}
         self._done = {}
-        self._fetch_s = 0.0
         self._unacked_messages = WeakSet()
         self._waiting_for_ack = None
 
@@ -145,17 +143,6 @@ async def test_all_partitions_of_a_topic_are_one_message_and_are_acknowledged_to
     assert {tp: consumer._new_offset(tp) for tp in (TP0, other, elsewhere)} == {
         TP0: 7, other: 9, elsewhere: None,
     }  # fmt: skip
-
-
-async def test_a_little_is_fetched_with_a_pause_and_a_backlog_without(monkeypatch):
-    slept: list[float] = []
-
-    async def sleep(delay: float) -> None:
-        slept.append(delay)
-
-    monkeypatch.setattr("stream.runtime.transport.asyncio.sleep", sleep)
-    await delivered(Scripted([0], range(1, 60), [60]))
-    assert [delay > 0 for delay in slept] == [False, True, False]
 
 
 async def test_records_that_were_delivered_before_are_not_again():
