@@ -62,6 +62,15 @@ class Effects:
     """Times of the events that were accepted, epoch ms: how old they are when all this can be read tells how
     fresh it is."""
 
+    def extend(self, later: Effects) -> None:
+        """Take in the effects of the next part of the same batch."""
+        self.values += later.values
+        self.messages += later.messages
+        self.refused += later.refused
+        self.rekeyed += later.rekeyed
+        self.saved += later.saved
+        self.event_ts_ms += later.event_ts_ms
+
 
 VERSION_PREFIX = b'{"version":"'
 VERSION_CHARS = 13 + 1 + 16

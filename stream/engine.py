@@ -221,6 +221,10 @@ class Engine:
         self.metrics.count(effects)
         return effects
 
+    def leave_out_items(self, partition: int, record: Record) -> None:
+        """Pass over one record of `item-updates` that cannot be applied, so that the next ones can."""
+        self._unit(self.item_units, partition, "item-updates").leave_out(record)
+
     def save_shoppers(self, partition: int) -> list[Message]:
         """Buckets of a unit whose turn it is to be saved, for `Effects.saved` of the batch just applied.
 

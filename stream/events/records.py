@@ -34,8 +34,12 @@ class LogRecord(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A record that was not applied, and why. `reason` is a short fixed word, used as a metric label."""
+    """A record that was not applied, and why. `reason` is a short fixed word, used as a metric label.
+
+    `attempts`: how often it was tried. Once, where it is refused for what it holds.
+    """
 
     record: Record
     reason: str
     message: str
+    attempts: int = 1

@@ -73,6 +73,16 @@ class ItemUnit:
             self.position = records[-1].offset
         return effects
 
+    def leave_out(self, record: Record) -> None:
+        """Pass over a message that cannot be applied: what it covers is lost, what follows it is no hole."""
+        self.position = record.offset
+        try:
+            message = decode(record.value or b"")
+        except ValueError:
+            return
+        if message.since <= self.watermark.get(message.source, -1) < message.upto:
+            self.watermark[message.source] = message.upto
+
     def _apply(self, message: Exchange, offset: int) -> None:
         known = self.watermark.get(message.source, -1)
         if message.since > known:

@@ -118,7 +118,7 @@ class Bootstrap:
         yield from saved_of(units, told)
 
     async def _send(self, sink: KafkaSink, refused: list[Refused]) -> None:
-        self._refused.update(reason for _, reason, _ in refused)
+        self._refused.update(one.reason for one in refused)
         await sink.send(messages=dead_letters(refused, self._source, 0))
 
     def _refuse_strangers(self) -> None:

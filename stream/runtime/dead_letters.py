@@ -9,24 +9,23 @@ from stream.runtime.kafka_sink import Outgoing
 from stream.runtime.topics import DEAD_LETTERS, EVENTS
 
 REKEYED_FROM = "stream-rekeyed-from"
-ATTEMPT = b"1"
-"""A refused record is refused for what it holds: trying it again changes nothing."""
 
 
 def dead_letters(refused: Iterable[Refused], topic: str, partition: int) -> list[Outgoing]:
     """Messages for `dead-letters`. The original's own headers come first, ours after them:
 
     ``stream-topic``, ``stream-partition``, ``stream-offset``, ``stream-timestamp`` (epoch ms),
-    ``stream-error`` (the reason, a short fixed word), ``stream-message`` (one sentence), ``stream-attempt``.
+    ``stream-error`` (the reason, a short fixed word), ``stream-message`` (one sentence; where the engine
+    raised an error, its traceback in the lines below), ``stream-attempt`` (how often it was tried).
     """
     return [
         Outgoing(
             DEAD_LETTERS,
             record.key,
             record.value,
-            headers=_headers(record, reason, message, topic, partition),
+            headers=_headers(record, reason, message, attempts, topic, partition),
         )
-        for record, reason, message in refused
+        for record, reason, message, attempts in refused
     ]
 
 
@@ -44,7 +43,7 @@ def rekeyed(records: Iterable[tuple[bytes, Record]], partition: int) -> list[Out
 
 
 def _headers(
-    record: Record, reason: str, message: str, topic: str, partition: int
+    record: Record, reason: str, message: str, attempts: int, topic: str, partition: int
 ) -> list[tuple[str, bytes]]:
     return [
         *record.headers,
@@ -54,5 +53,5 @@ def _headers(
         ("stream-timestamp", b"%d" % record.timestamp),
         ("stream-error", reason.encode()),
         ("stream-message", message.encode()),
-        ("stream-attempt", ATTEMPT),
+        ("stream-attempt", b"%d" % attempts),
     ]

@@ -33,6 +33,7 @@ class Engine(Protocol):
     def items(
         self, partition: int, records: Sequence[Record], now_ms: int, silent: bool = False
     ) -> Effects: ...
+    def leave_out_items(self, partition: int, record: Record) -> None: ...
     def save_shoppers(self, partition: int) -> list[Message]: ...
     def save_items(self, partition: int) -> list[Message]: ...
     def tick(self, now_ms: int, limit: int) -> Effects: ...
@@ -55,11 +56,16 @@ def _nothing(partition: int) -> list[Message]:
     return []
 
 
+def _pass_over(partition: int, record: Record) -> None:
+    """Where records do not build on each other there is nothing to do."""
+
+
 class Stage(NamedTuple):
     """One stage. `state` is the topic of its saved buckets, if it has any.
 
     `open(partition, lineage_ms)`; `restore(partition, saved buckets)` gives the offset to replay from;
-    `apply(partition, records, now_ms, silent)`; `save(partition)` gives the buckets whose turn it is then.
+    `apply(partition, records, now_ms, silent)`; `save(partition)` gives the buckets whose turn it is then;
+    `leave_out(partition, record)` passes over a record that cannot be applied.
     """
 
     name: str
@@ -70,6 +76,7 @@ class Stage(NamedTuple):
     close: Callable[[int], None]
     apply: Callable[[int, Sequence[Record], int, bool], Effects]
     save: Callable[[int], list[Message]] = _nothing
+    leave_out: Callable[[int, Record], None] = _pass_over
 
 
 def state_stages(engine: Engine) -> tuple[Stage, ...]:
@@ -85,6 +92,7 @@ def state_stages(engine: Engine) -> tuple[Stage, ...]:
             engine.close_items,
             engine.items,
             engine.save_items,
+            engine.leave_out_items,
         ),
         Stage(
             "shoppers",

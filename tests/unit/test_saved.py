@@ -93,6 +93,41 @@ def test_units_restored_from_buckets_of_many_positions_are_what_they_were(seed, 
     assert_same(one, other)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_message_that_is_left_out_leaves_no_hole_and_stays_out_of_every_replay(seed):
+    rng = random.Random(seed)
+    source, one, other = Worker(), Worker(), Worker()
+    source.run(log(shop(seed)), range(10, 600, 10))
+    (sent,) = source.sent
+    out = set(rng.sample(range(len(sent)), 4))
+
+    def read(worker: Worker, records: list[Any], silent: bool = False) -> None:
+        for record in records:
+            if record.offset in out:
+                worker.engine.leave_out_items(0, record)
+            else:
+                worker.engine.items(0, [record], T0, silent)
+
+    state: dict[int, bytes] = {}
+    for first in range(0, len(sent), 4):
+        read(one, sent[first : first + 4])
+        for bucket in range(BUCKETS):
+            if first < len(sent) // 2 and (not first or rng.random() < 0.1):
+                state[bucket] = saved_items.save(one.engine.item_units[0], bucket)
+    unit = one.engine.item_units[0]
+    assert (unit.holes, unit.position) == (0, sent[-1].offset)
+    assert unit.watermark == source.engine.item_units[0].watermark
+    start = other.engine.restore_items(0, state.values())
+    read(other, sent[start:], silent=True)
+    assert item_counts(one.engine) == item_counts(other.engine) != item_counts(source.engine)
+    assert_close(pair_weights(one.engine), pair_weights(other.engine))
+    # Bytes that are no message at all, or one that was applied before, change nothing.
+    watermark = dict(unit.watermark)
+    for value in (b"", b"x" * 100, sent[0].value):
+        one.engine.leave_out_items(0, sent[-1]._replace(value=value))
+    assert unit.watermark == watermark
+
+
 def test_a_unit_of_which_a_bucket_was_never_saved_is_replayed_from_the_beginning():
     records = log(shop(1, 100))
     one, other = Worker(), Worker()
