@@ -135,7 +135,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a record that the state holds is not applied again",
-        "stream/runtime/units.py",
+        "stream/runtime/unit.py",
         "if record.offset >= self.next_offset]",
         "]",
         "tests/unit/test_runtime_units.py",
@@ -160,6 +160,34 @@ MUTATIONS = (
         "if self._halted or self._generation == self._given_up:",
         "if self._halted:",
         "tests/unit/test_runtime_lane.py",
+    ),
+    Mutation(
+        "what is left out stays out of every replay",
+        "stream/runtime/trouble.py",
+        "left_out = frozenset(at for at in self.left_out if at >= start)",
+        "left_out = frozenset(self.owed)",
+        "tests/unit/test_runtime_trouble.py",
+    ),
+    Mutation(
+        "a mark ends before a delivery begins",
+        "stream/runtime/trial.py",
+        "        if marked and not self._tell(Trouble.cleared):",
+        "        if False and not self._tell(Trouble.cleared):",
+        "tests/unit/test_runtime_trial.py",
+    ),
+    Mutation(
+        "errors that no record causes suspect none",
+        "stream/runtime/trial.py",
+        "except (StreamError, OSError):",
+        "except RecursionError:",
+        "tests/unit/test_runtime_trial.py",
+    ),
+    Mutation(
+        "a message that is left out is no hole",
+        "stream/items/unit.py",
+        "if message.since <= self.watermark.get(message.source, -1) < message.upto:",
+        "if False:",
+        "tests/unit/test_saved.py",
     ),
     Mutation(
         "an older value never overwrites a newer one in Redis",

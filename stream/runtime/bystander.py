@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -17,6 +17,7 @@ from stream.runtime.settings import Settings
 from stream.runtime.sole_worker import SoleWorker
 from stream.runtime.stages import Engine, state_stages
 from stream.runtime.topics import EVENTS, ITEM_UPDATES
+from stream.runtime.trouble import Trouble
 from stream.runtime.units import Units
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class _Group:
 
     def __init__(self, settings: Settings, admin: AIOKafkaAdminClient) -> None:
         self.lineages: dict[TP, int] = {}
+        self.troubles: dict[TP, Trouble] = {}
         self._settings = settings
         self._admin = admin
 
@@ -95,4 +97,7 @@ class _Group:
         return {tp: found[tp] for tp in tps}
 
     async def commit_now(self, offsets: Mapping[TP, int]) -> bool:
+        return True
+
+    async def note(self, tp: TP, change: Callable[[Trouble], Trouble]) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""Committed offsets, with the unit's lineage as their metadata.
+"""Committed offsets, with the unit's lineage and what is known of its trouble as their metadata.
 
 A lineage that is kept so lives and dies with the offset: it is there after a restart, the same for every
 worker, and new when the topic or the group is new. (Overrides private parts of Faust 0.15.3, as `transport`.)
@@ -11,12 +11,14 @@ import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import msgspec
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream.errors import LayoutError
+from stream.runtime.trouble import CALM, Trouble
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,8 @@ FAUST_LOG = logging.getLogger("faust.transport.batches")
 """What Faust says through our subclasses is still Faust's: it would take this module's name otherwise."""
 
 COMMIT_RETRY_S = 0.5
+METADATA_BYTES = 4000
+"""Brokers refuse more than 4,096 (their `offset.metadata.max.bytes`)."""
 
 FETCH_MAX_WAIT_MS, FETCH_MIN_BYTES = 20, 128 << 10
 """A broker answers a fetch when it has so much, or after so long: with little traffic, what comes to all
@@ -31,10 +35,12 @@ partitions meanwhile is one batch; a backlog is not kept waiting."""
 
 
 class Committed(NamedTuple):
-    """Where the group stands in a partition: next offset to read, and the lineage of the unit (0: none)."""
+    """Where the group stands in a partition: next offset to read, the lineage of the unit (0: none), and
+    which of its records are suspected or left out."""
 
     offset: int
     lineage_ms: int
+    trouble: Trouble = CALM
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -86,10 +92,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         ours: Any = self.consumer
         lineages: Mapping[TP, int] = ours.lineages
+        troubles: Mapping[TP, Trouble] = ours.troubles
         while True:
             held = self.assignment()
             wanted = {
-                TopicPartition(*tp): OffsetAndMetadata(offset, str(lineages[tp]))
+                TopicPartition(*tp): OffsetAndMetadata(offset, metadata(lineages[tp], troubles.get(tp, CALM)))
                 for tp, offset in offsets.items()
                 if tp in held and tp in lineages
             }
@@ -110,19 +117,36 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 await asyncio.sleep(COMMIT_RETRY_S)
 
 
+_decode = msgspec.json.Decoder(Trouble).decode
+
+
+def metadata(lineage_ms: int, trouble: Trouble) -> str:
+    """Text of a commit's metadata: the lineage, and where there is trouble JSON of it after a space."""
+    if trouble == CALM:
+        return str(lineage_ms)
+    text = f"{lineage_ms} {msgspec.json.encode(trouble).decode()}"
+    if len(text.encode()) > METADATA_BYTES:
+        return metadata(lineage_ms, trouble.without_words())
+    return text
+
+
 def parse_committed(found: Any) -> Committed | None:
     """What a group's offset and metadata say; None for none.
 
-    The metadata begin with the lineage; what a newer version adds after a space is left alone, and an offset
-    that was set by hand has none. Raises `LayoutError` for anything else: taken for none, the unit would
-    begin anew without its state.
+    The metadata begin with the lineage. After a space comes the trouble, or what a newer version adds, which
+    is left alone; an offset that was set by hand has none. Raises `LayoutError` for anything else: taken for
+    none, the unit would begin anew without its state.
     """
     if found is None or found.offset < 0:
         return None
-    lineage, _, _ = (found.metadata or "").partition(" ")
+    lineage, _, more = (found.metadata or "").partition(" ")
     if lineage and not (lineage.isascii() and lineage.isdigit()):
         raise LayoutError(
             f"the group's commit at offset {found.offset} says {found.metadata!r}, which is not of this "
             "version: upgrade this worker first, or use a group of its own"
         )
-    return Committed(found.offset, int(lineage or 0))
+    try:
+        trouble = _decode(more) if more else CALM
+    except msgspec.MsgspecError:
+        trouble = CALM
+    return Committed(found.offset, int(lineage or 0), trouble)

@@ -15,7 +15,8 @@ Beyond speed, it closes what the original leaves open:
   is committed by the next (the original skips a commit then, also the last one before a revocation).
 - A fetch that straddles a rebalance is thrown away and its partition sought back to what is delivered next.
 - Records that retention has eaten before they were read raise `RetentionError`; they are never skipped.
-- Commits carry the unit's lineage as metadata, so that it lives and dies with the committed offset.
+- Commits carry the unit's lineage as metadata, so that it lives and dies with the committed offset, and what
+  is known of records that ended a worker (`stream.runtime.trouble`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from faust.types.tuples import ConsumerMessage, Message
 from stream.errors import RetentionError
 from stream.runtime.commits import FAUST_LOG, Committed, ConsumerThread
 from stream.runtime.telemetry.histogram import STEP_EDGES_S, Histogram
+from stream.runtime.trouble import CALM, Trouble
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,8 @@ class Consumer(driver.Consumer):
 
     lineages: dict[TP, int]
     """Lineage of each open unit, written with every commit (set by `stream.runtime.units`)."""
+    troubles: dict[TP, Trouble]
+    """What is known of records that ended a worker, likewise."""
     abandon: Callable[[], None] | None = None
     """Gives up deliveries that keep a revocation waiting for too long (set by the worker)."""
     revocation_grace_s: float = 5.0
@@ -64,6 +68,7 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lineages = {}
+        self.troubles = {}
         self.away = False
         """Whether a commit waits because the group's coordinator does not take it."""
         self.commit_seconds = Histogram(STEP_EDGES_S)
@@ -84,7 +89,19 @@ class Consumer(driver.Consumer):
         """Commit these offsets at once, with the lineages known."""
         return await self._commit(offsets)
 
+    async def note(self, tp: TP, change: Callable[[Trouble], Trouble]) -> bool:
+        """Change what is known of a partition's trouble, and commit it at once where the partition stands.
+
+        False, and nothing is committed, when it is not ours any more.
+        """
+        self.troubles[tp] = change(self.troubles.get(tp, CALM))
+        stands = self._stands.get(tp)
+        return stands is not None and await self._commit({tp: max(stands, self._done.get(tp, 0))})
+
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        for tp in offsets.keys() & self.troubles.keys():
+            if offsets[tp] > self._stands.get(tp, offsets[tp]):
+                self.troubles[tp] = self.troubles[tp].moved_on(offsets[tp])
         with self.commit_seconds.timed():
             done = bool(await super()._commit(offsets))
         if done:
@@ -229,8 +246,16 @@ class Consumer(driver.Consumer):
 
     async def wait_empty(self) -> None:
         await super().wait_empty()
+        given = {tp: max(self._stands[tp], self._done.get(tp, 0)) for tp in self._begun()}
+        if given:
+            self.troubles.update((tp, self.troubles[tp].given_away()) for tp in given)
+            await self._commit(given)
         if self.leaving is not None:
             await self.leaving()
+
+    def _begun(self) -> list[TP]:
+        """Partitions that were opened and did not get on since."""
+        return [tp for tp, trouble in self.troubles.items() if trouble.starts and tp in self._stands]
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         return (tp for tp in list(self._done) if topics is None or tp in topics or tp.topic in topics)

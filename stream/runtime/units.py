@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from faust.types import TP
@@ -21,6 +22,9 @@ from stream.runtime.settings import Settings
 from stream.runtime.stages import Stage
 from stream.runtime.telemetry.histogram import RESTORE_EDGES_S, STEP_EDGES_S, Histogram
 from stream.runtime.transport import lost_sentence
+from stream.runtime.trial import Trial
+from stream.runtime.trouble import Trouble
+from stream.runtime.unit import Unit
 
 log = logging.getLogger(__name__)
 
@@ -37,40 +41,35 @@ class Group(Protocol):
 
     @property
     def lineages(self) -> dict[TP, int]: ...
+    @property
+    def troubles(self) -> dict[TP, Trouble]: ...
     async def committed(self, tps: list[TP]) -> dict[TP, Committed | None]: ...
     async def commit_now(self, offsets: Mapping[TP, int]) -> bool: ...
+    async def note(self, tp: TP, change: Callable[[Trouble], Trouble]) -> bool: ...
 
 
-@dataclass
-class Unit:
-    """One partition of one stage: its state in the core is a function of its log up to `next_offset`."""
-
-    stage: Stage
-    partition: int
-    lineage_ms: int
-    """When the unit was first created; kept as metadata of the group's commits."""
-    next_offset: int
-    """Offset of the first record that is not in the state."""
-    reached_ms: int = 0
-    """The broker's time of the last record in the state; 0 while none was applied here."""
-    opened_ms: int = field(default_factory=now_ms)
-
-    def unseen(self, records: Sequence[Any]) -> Sequence[Any]:
-        """`records` without those that the state already holds."""
-        if not records or records[0].offset >= self.next_offset:
-            return records
-        return [record for record in records if record.offset >= self.next_offset]
+Deliver = Callable[[Sequence[tuple[Effects, str, int]]], Awaitable[object]]
 
 
 class Units:
     """All units of this worker. They change in the engine's thread only.
 
-    `seconds` are those of the engine by step and stage; `replayed` counts records by stage.
+    `seconds` are those of the engine by step and stage; `replayed` counts records by stage. `deliver` takes
+    what a restore has to tell: nothing, unless it is then that a record is first left out.
     """
 
-    def __init__(self, settings: Settings, stages: Iterable[Stage], thread: EngineThread) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        stages: Iterable[Stage],
+        thread: EngineThread,
+        deliver: Deliver | None = None,
+    ) -> None:
         self._settings = settings
         self._thread = thread
+        self._deliver = deliver
+        self._group: Group
+        self._loop: asyncio.AbstractEventLoop
         self._stages = {settings.topic(stage.topic): stage for stage in stages}
         self._units: dict[TP, Unit] = {}
         self.seconds = {
@@ -120,34 +119,45 @@ class Units:
         )
         for tp in set(self._units) - set(mine):
             await self.close(tp)
+        self._group, self._loop = group, asyncio.get_running_loop()
         group.lineages.clear()
+        group.troubles.clear()
         if not mine:
             return True
         began_s = time.perf_counter()
         committed = await group.committed(mine)
         async with LogReader(self._settings) as reader:
-            beginnings = await reader.beginnings(mine)
+            beginnings, ends = await reader.beginnings(mine), await reader.ends(mine)
             places = {tp: self._place(tp, beginnings[tp], committed[tp]) for tp in mine}
+            moved = [tp for tp in mine if not self._stands(tp, places[tp])]
+            for tp in moved:
+                places[tp] = places[tp]._replace(trouble=places[tp].trouble.opened())
             group.lineages.update((tp, place.lineage_ms) for tp, place in places.items())
+            group.troubles.update((tp, place.trouble) for tp, place in places.items())
             created = {tp: place.offset for tp, place in places.items() if committed[tp] != place}
             if created and not await group.commit_now(created):
                 return False
-            moved = [tp for tp in mine if not self._stands(tp, places[tp])]
             if moved:
                 log.info("Restoring.", extra={"partitions": [f"{tp.topic}-{tp.partition}" for tp in moved]})
-            starts = await self._load(moved, beginnings, places, reader)
+            starts = await self._load(moved, beginnings, ends, places, reader)
             reader.open({tp: start for tp, start in starts.items() if start < places[tp].offset})
             for tp, start in starts.items():
                 if not current():
                     return False
-                await self._replay(tp, start, places[tp], reader, current)
+                if not await self._replay(tp, start, places[tp], reader, current):
+                    return False
+            # All that was to be read of these is: whatever ends a worker from here on, it is not that.
+            done = {tp: places[tp].offset for tp in moved if places[tp].offset >= ends[tp]}
+            group.troubles.update((tp, group.troubles[tp].cleared()) for tp in done)
+            if done and not await group.commit_now(done):
+                return False
         if moved and current():
             self.restore_seconds.observe(time.perf_counter() - began_s)
         return current()
 
     def _stands(self, tp: TP, place: Committed) -> bool:
         unit = self._units.get(tp)
-        return unit is not None and (unit.next_offset, unit.lineage_ms) == place
+        return unit is not None and (unit.next_offset, unit.lineage_ms) == place[:2]
 
     def _place(self, tp: TP, begin: int, stand: Committed | None) -> Committed:
         """Where the unit has to stand, with its lineage: a new one where the group has none."""
@@ -162,12 +172,13 @@ class Units:
             return Committed(begin, now_ms())
         if begin > stand.offset:
             raise RetentionError(lost_sentence(tp, stand.offset, begin))
-        return Committed(stand.offset, stand.lineage_ms or now_ms())
+        return stand._replace(lineage_ms=stand.lineage_ms or now_ms())
 
     async def _load(
         self,
         tps: list[TP],
         beginnings: Mapping[Any, int],
+        ends: Mapping[Any, int],
         places: Mapping[TP, Committed],
         reader: LogReader,
     ) -> dict[TP, int]:
@@ -188,6 +199,8 @@ class Units:
                     begin,
                 )
             starts[tp] = self._units[tp].next_offset = min(max(start, begin), place.offset)
+            trouble = self._group.troubles[tp] = place.trouble.pruned(starts[tp])
+            self._units[tp].trial.begin(trouble.plan(starts[tp], ends[tp]))
         if tps:
             buckets = sum(map(len, saved.values()))
             log.info("Loaded saved state.", extra={"buckets": buckets, "ms": now_ms() - started_ms})
@@ -214,15 +227,20 @@ class Units:
 
     async def _replay(
         self, tp: TP, start: int, place: Committed, reader: LogReader, current: Callable[[], bool]
-    ) -> None:
+    ) -> bool:
+        """Whether it came to its end: another rebalance may be faster, and the unit is closed then."""
         if start == place.offset:
-            return
+            return True
         started_ms = now_ms()
         async for records in reader.read(tp, place.offset, self._settings.max_poll_records):
-            await self._thread.call(self._apply, tp, records, True)
+            effects = await self._thread.call(self._apply, tp, records, True)
             self.replayed[self._stages[tp.topic].name] += len(records)
-            if not current():
-                return await self.close(tp)
+            if effects is None or not current():
+                await self.close(tp)
+                return False
+            if effects.refused and self._deliver is not None:
+                await self._deliver([(effects, tp.topic, tp.partition)])
+                await self._group.note(tp, partial(Trouble.told, offset=records[-1].offset + 1))
         # Transaction markers may stand between the last record and here.
         self._units[tp].next_offset = place.offset
         log.info(
@@ -231,6 +249,7 @@ class Units:
             tp.partition,
             extra={"replayed": place.offset - start, "ms": now_ms() - started_ms},
         )
+        return True
 
     # In the engine's thread
 
@@ -239,7 +258,8 @@ class Units:
         stage = self._stages[tp.topic]
         stage.open(tp.partition, lineage_ms)
         start = stage.restore(tp.partition, saved)
-        self._units[tp] = Unit(stage, tp.partition, lineage_ms, start)
+        trial = Trial(tp, partial(self._tell, tp))
+        self._units[tp] = Unit(stage, tp.partition, lineage_ms, start, trial)
         return start
 
     def _close(self, tp: TP) -> None:
@@ -252,20 +272,34 @@ class Units:
         if unit is None:
             return None
         unseen = unit.unseen(records)
-        effects = self._applied(unit, unseen, silent) if unseen else Effects()
+        try:
+            effects = self._applied(unit, unseen, silent) if unseen else Effects()
+        except Exception:
+            # The engine may have changed half of something: nothing of it is used any more.
+            self._units.clear()
+            raise
+        if effects is None:
+            self._close(tp)
+            return None
         unit.next_offset = max(unit.next_offset, records[-1].offset + 1)
         unit.reached_ms = records[-1].timestamp
         return effects
 
-    def _applied(self, unit: Unit, records: Sequence[Any], silent: bool) -> Effects:
+    def _applied(self, unit: Unit, records: Sequence[Any], silent: bool) -> Effects | None:
         stage = unit.stage
         if silent:
-            return stage.apply(unit.partition, records, now_ms(), True)
+            return unit.trial.apply(stage, records, True)
         with self.seconds["apply", stage.name].timed():
-            effects = stage.apply(unit.partition, records, now_ms(), False)
+            effects = unit.trial.apply(stage, records, False)
+        if effects is None:
+            return None
         began_s = time.perf_counter()
         saved = stage.save(unit.partition)
         if saved:
             effects.saved += saved
             self.seconds["save", stage.name].observe(time.perf_counter() - began_s)
         return effects
+
+    def _tell(self, tp: TP, change: Callable[[Trouble], Trouble]) -> bool:
+        """Have a partition's trouble committed, and wait for it."""
+        return asyncio.run_coroutine_threadsafe(self._group.note(tp, change), self._loop).result()

@@ -88,9 +88,9 @@ class Worker:
         self._datadir = datadir
         stages = stages_of(engine, make_learner)
         self._thread = EngineThread()
-        self._units = Units(settings, stages, self._thread)
         redis = RedisSink(settings.redis_url, settings.prefix, settings.ttl_s)
         self._outbox = Outbox(KafkaSink(settings), redis)
+        self._units = Units(settings, stages, self._thread, self._outbox.deliver)
         self._freshness = Freshness()
         self._lanes = [
             Lane(

@@ -21,6 +21,7 @@ from stream.errors import RetentionError
 from stream.runtime.commits import Committed, parse_committed
 from stream.runtime.telemetry.histogram import Histogram
 from stream.runtime.transport import BatchSchema, Consumer, Transport
+from stream.runtime.trouble import CALM
 
 TP0 = TP("events", 0)
 
@@ -79,6 +80,7 @@ class Scripted(Consumer):
         )
         self.flow_active = True
         self.lineages = {}
+        self.troubles = {}
         self.sought: list[Any] = []
         self.earliest = 0
         self._fetches = list(fetches)
@@ -272,6 +274,38 @@ async def test_a_partition_is_unfinished_until_all_that_can_be_read_of_it_is_com
     assert await consumer.commit_now({TP0: 7})
     assert consumer.unfinished(TP0) is None
     assert consumer.commit_seconds.read().buckets[-1][1] == 2
+
+
+async def test_what_is_known_of_trouble_goes_with_the_offset_and_ends_with_progress(monkeypatch):
+    consumer: Any = Scripted([5, 6])
+    consumer.commit_seconds, consumer.leaving = Histogram((1.0,)), None
+    committed: list[Any] = []
+
+    async def commit(self, offsets):
+        committed.append((offsets[TP0], self.troubles[TP0]))
+        return True
+
+    async def wait_empty(self):
+        """Nothing is on its way."""
+
+    monkeypatch.setattr(driver.Consumer, "_commit", commit)
+    monkeypatch.setattr(BaseConsumer, "wait_empty", wait_empty)
+    assert not await consumer.note(TP0, lambda trouble: trouble.marked(5, 6)), "it stands nowhere yet"
+    consumer._stands, consumer.troubles = {TP0: 5}, {TP0: CALM.opened()}
+    assert await consumer.note(TP0, lambda trouble: trouble.marked(5, 6))
+    (message,) = await delivered(consumer)
+    consumer.ack(message)
+    assert await consumer.note(TP0, lambda trouble: trouble.marked(7, 8))
+    assert await consumer.commit_now({TP0: 9})
+    consumer.troubles = {TP0: CALM.opened()}
+    await consumer.wait_empty()
+    await consumer.wait_empty()
+    assert committed == [
+        (5, CALM.opened().marked(5, 6)),
+        (7, CALM.marked(7, 8)),
+        (9, CALM),
+        (9, CALM),
+    ], "given away in order: nothing ended the worker"
 
 
 def test_committed_offsets_carry_the_lineage():

@@ -14,6 +14,7 @@ from stream.runtime.commits import Committed
 from stream.runtime.engine_thread import EngineThread
 from stream.runtime.settings import Settings
 from stream.runtime.stages import Stage
+from stream.runtime.trouble import STARTS, Trouble
 from stream.runtime.units import Units
 
 A, B = TP("events", 0), TP("item-updates", 0)
@@ -26,14 +27,19 @@ class Scene:
     def __init__(self, monkeypatch) -> None:
         self.story: list[Any] = []
         self.begin = {A: 0, B: 0}
+        self.end = {A: 0, B: 0}
         self.committed: dict[TP, Committed | None] = {A: None, B: None}
         self.commits = True
         self.states: dict[str, list[tuple[bytes, bytes]]] = {}
         self.saved_upto = 0
+        self.deadly: int | None = None
+        self.delivered: list[Any] = []
         self.current = True
         stages = [self._stage("items", "item-updates"), self._stage("shoppers", "events")]
-        self.units = Units(Settings.load(max_poll_records=4), stages, EngineThread())
-        self.consumer: Any = SimpleNamespace(lineages={}, committed=self._committed, commit_now=self._commit)
+        self.units = Units(Settings.load(max_poll_records=4), stages, EngineThread(), self._deliver)
+        self.consumer: Any = SimpleNamespace(
+            lineages={}, troubles={}, committed=self._committed, commit_now=self._commit, note=self._note
+        )
         monkeypatch.setattr(module, "LogReader", lambda settings: self)
         monkeypatch.setattr(module, "now_ms", lambda: BORN_MS)
 
@@ -41,6 +47,8 @@ class Scene:
         def apply(partition, records, now_ms, silent):
             assert silent
             self.story.append((name, [record.offset for record in records]))
+            if self.deadly in [record.offset for record in records]:
+                raise ValueError("told to fail")
             return Effects()
 
         def restore(partition, saved):
@@ -58,14 +66,27 @@ class Scene:
             apply,
         )
 
+    async def _deliver(self, many):
+        self.delivered += [
+            (topic, partition, [refused.record.offset for refused in effects.refused])
+            for effects, topic, partition in many
+        ]
+
     async def _committed(self, tps):
         return {tp: self.committed[tp] for tp in tps}
 
     async def _commit(self, offsets):
         if self.commits:
             for tp, offset in offsets.items():
-                self.committed[tp] = Committed(offset, self.consumer.lineages[tp])
+                self.committed[tp] = Committed(offset, self.consumer.lineages[tp], self.consumer.troubles[tp])
         return self.commits
+
+    async def _note(self, tp, change):
+        self.consumer.troubles[tp] = change(self.consumer.troubles[tp])
+        self.story.append(("note", self.consumer.troubles[tp]))
+        stands = self.committed[tp]
+        assert stands is not None
+        return await self._commit({tp: stands.offset})
 
     async def __aenter__(self):
         return self
@@ -77,7 +98,10 @@ class Scene:
         return {place: self.begin[place] for place in places}
 
     async def ends(self, places):
-        return {(topic, p): len(self.states.get(topic, ())) for topic, p in places}
+        return {
+            (topic, p): self.end[TP(topic, p)] if (topic, p) in self.end else len(self.states.get(topic, ()))
+            for topic, p in places
+        }
 
     def open(self, starts):
         self.starts = starts
@@ -254,3 +278,68 @@ async def test_after_a_batch_the_buckets_are_saved_whose_turn_it_is_and_both_are
     unit = units.get(A)
     assert unit is not None
     assert (unit.next_offset, unit.reached_ms) == (2, 78)
+
+
+async def test_starts_that_get_nowhere_are_counted_and_the_next_goes_carefully(scene):
+    """A unit that is kept is not started again."""
+    scene.committed[A] = Committed(6, 5)
+    scene.end[A] = 8
+    for starts in range(1, STARTS + 1):
+        scene.units._units.clear()
+        assert await scene.assign(A)
+        assert await scene.assign(A)
+        assert scene.committed[A] == Committed(6, 5, Trouble(starts=starts))
+        assert scene.story == []
+    scene.units._units.clear()
+    assert await scene.assign(A)
+    assert [offsets for name, offsets, *_ in scene.story if name == "shoppers"][1:] == [[k] for k in range(6)]
+    assert scene.committed[A] == Committed(6, 5), "a replay that came to its end"
+
+
+async def test_a_replay_that_fails_names_its_batch_and_the_next_goes_one_by_one(scene):
+    scene.committed[A] = Committed(6, 5)
+    scene.deadly = 1
+    with pytest.raises(ValueError, match="told to fail"):
+        await scene.assign(A)
+    assert scene.committed[A].trouble.suspects == (0, 4)
+    assert scene.units.get(A) is None, "the engine may be half changed"
+    for tries in (1, 2):
+        with pytest.raises(ValueError, match="told to fail"):
+            await scene.assign(A)
+        assert [offsets for name, offsets, *_ in scene.story if name == "shoppers"][1:] == [[0], [1]]
+        trouble = scene.committed[A].trouble
+        assert (trouble.suspects, trouble.tries, trouble.said[0]) == ((1, 2), tries, 1)
+    assert await scene.assign(A)
+    assert [offsets for name, offsets, *_ in scene.story if name == "shoppers"][1:] == [[0], [2, 3], [4, 5]]
+    assert scene.delivered == [("events", 0, [1])]
+    assert scene.committed[A] == Committed(6, 5, Trouble(left_out=(1,)))
+    # Never again, and no second letter.
+    scene.units._units.clear()
+    assert await scene.assign(A)
+    assert scene.units.get(A).next_offset == 6
+    assert len(scene.delivered) == 1
+
+
+async def test_a_unit_whose_group_has_moved_on_in_the_middle_of_a_batch_is_closed(scene):
+    scene.committed[A] = Committed(0, 5, Trouble(starts=STARTS))
+    scene.end[A] = 8
+    assert await scene.assign(A)
+    scene.commits = False
+    assert await scene.units.apply([(A, [LogRecord(0, 0, None, None)])]) == [None]
+    assert scene.units.get(A) is None
+    assert scene.story[-1] == ("shoppers", "close")
+
+
+async def test_after_an_error_of_the_engine_no_unit_applies_anything(scene):
+    assert await scene.assign(A, B)
+    unit = scene.units.get(A)
+
+    def apply(partition, records, now_ms, silent):
+        raise ValueError("told to fail")
+
+    unit.stage = unit.stage._replace(apply=apply)
+    batch = [LogRecord(offset, 0, None, None) for offset in range(2)]
+    with pytest.raises(ValueError, match="told to fail"):
+        await scene.units.apply([(A, batch), (B, batch)])
+    assert scene.committed[A].trouble.suspects == (0, 2)
+    assert await scene.units.apply([(A, batch), (B, batch)]) == [None, None]

@@ -25,7 +25,8 @@ from stream.runtime.telemetry.monitor import Monitor
 from stream.runtime.telemetry.observer import Observer
 from stream.runtime.telemetry.pulse import ENGINE, LOOP
 from stream.runtime.telemetry.watchdog import STALL_S, Stalled
-from stream.runtime.units import Unit
+from stream.runtime.trial import Trial
+from stream.runtime.unit import Unit
 
 A = TP("events", 0)
 
@@ -47,7 +48,7 @@ class Scene:
         self.probed: list[str] = []
         self.away: str | None = None
         stage: Any = SimpleNamespace(name="shoppers")
-        self.unit = Unit(stage, 0, 1, 10)
+        self.unit = Unit(stage, 0, 1, 10, Trial(A, lambda change: True))
         units: Any = SimpleNamespace(
             items=lambda: [(A, self.unit)],
             seconds={("apply", "shoppers"): Histogram(STEP_EDGES_S)},

@@ -48,6 +48,7 @@ REASONS = (
     "not-an-exchange-message",
     "malformed-examples",
     "other-features",
+    "crashed",
 )
 """Dead letters are counted from 0 for each of these, or the first of a kind would be no increase."""
 

@@ -18,7 +18,8 @@ from stream.runtime.stages import Engine
 from stream.runtime.telemetry.families import REASONS
 from stream.runtime.telemetry.histogram import STEP_EDGES_S, Histogram, Reading
 from stream.runtime.topics import ITEM_STATE, SHOPPER_STATE
-from stream.runtime.units import Unit, Units
+from stream.runtime.unit import Unit
+from stream.runtime.units import Units
 
 ALL = "all"
 """Stage of a step that serves all of them."""
