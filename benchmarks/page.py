@@ -64,8 +64,14 @@ def markdown(report: Mapping[str, Any]) -> str:
 def _lists(report: Mapping[str, Any]) -> str:
     if "lists_per_event" not in report:
         return ""
+    bare = f", {report['core_ratio']:.2f} of the bare loop" if "core_ratio" in report else ""
     return (
         f"This project published {report['lists_per_event']:.2f} lists an event to the topic "
         f"`recommendations` and made {report['redis_writes_per_event']:.2f} Redis writes an event; "
-        f"{report['shoppers_in_redis']:,} shoppers had a list in Redis at the end.\n\n"
+        f"{report['shoppers_in_redis']:,} shoppers had a list in Redis at the end. Packing state to be "
+        f"saved took {report['saving_share']:.1%} of the time.\n\n"
+        "As a worker works off a backlog, with one list a shopper and batch "
+        f"({report['coalescing_lists_per_event']:.2f} an event), it did "
+        f"{report['coalescing_events_per_s']:,.0f} events/s. Its engine alone, from bytes to encoded lists "
+        f"on one core, does {report['core_events_per_s']:,.0f} events/s{bare}.\n\n"
     )

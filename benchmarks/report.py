@@ -38,10 +38,16 @@ POLICY = (
 )
 
 
-def figures(turns: Sequence[Mapping[str, Turn]], own: Sequence[WorkerTurn]) -> dict[str, Any]:
+def figures(
+    turns: Sequence[Mapping[str, Turn]],
+    own: Sequence[WorkerTurn],
+    coalescing: WorkerTurn | None,
+    core_events_per_s: float,
+) -> dict[str, Any]:
     """Rates, ratios and reasons to void the run, as the JSON report holds them.
 
-    `turns[k]` holds what each peer did in turn k; a contender that took no turn has no figure.
+    `turns[k]` holds what each peer did in turn k; a contender that took no turn has no figure. `coalescing`
+    is a turn of this project with one list a shopper and batch, `core_events_per_s` its engine alone.
     """
     peers = [name for name in TITLES if any(name in turn for turn in turns)]
     rates = {name: max(turn[name].events_per_s for turn in turns if name in turn) for name in peers}
@@ -53,7 +59,7 @@ def figures(turns: Sequence[Mapping[str, Turn]], own: Sequence[WorkerTurn]) -> d
         if name != BARE and BARE in rates
     }
     report: dict[str, Any] = {"events_per_s": rates}
-    if own:
+    if own and coalescing:
         rate = median(turn.events_per_s for turn in own)
         report |= {f"ratio_to_{name}": rate / rates[name] for name in peers}
         report |= {
@@ -62,8 +68,14 @@ def figures(turns: Sequence[Mapping[str, Turn]], own: Sequence[WorkerTurn]) -> d
             "events_per_s_to_last_list": median(t.events / t.seconds_to_last_list for t in own),
             "shoppers_in_redis": min(turn.shoppers_in_redis for turn in own),
             "dead_letters": max(turn.dead_letters for turn in own),
+            "saving_share": max(turn.saving_share for turn in own),
         }
         rates["stream"] = rate
+        if BARE in rates:
+            report["core_ratio"] = core_events_per_s / rates[BARE]
+        report["core_events_per_s"] = core_events_per_s
+        report["coalescing_events_per_s"] = coalescing.events_per_s
+        report["coalescing_lists_per_event"] = coalescing.lists / coalescing.events
     report["peers_to_bare"] = ratios_to_bare
     report["peers_to_bare_at_least"] = {name: _least(name) for name in ratios_to_bare}
     report["void"] = [*_handicapped(ratios_to_bare), *_incomplete(turns), *_unpublished(own)]

@@ -33,7 +33,7 @@ class SlowEngine(Engine):
         records: Sequence[Record],
         now_ms: int,
         silent: bool = False,
-        lists: ListsFor = ListsFor.EVENTS,
+        lists: ListsFor | None = None,
     ) -> Effects:
         time.sleep(len(records) * self._wait_s)
         return super().shoppers(partition, records, now_ms, silent, lists)

@@ -14,7 +14,7 @@ import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
 from redis import Redis
 
-from benchmarks import harness
+from benchmarks import harness, pieces
 from benchmarks.contender import ContenderError, ending, start, stop
 from benchmarks.topics import Ends, Event, write
 from stream.runtime import topics
@@ -26,6 +26,7 @@ READY_TIMEOUT_S = 120.0
 INPUTS = (topics.EVENTS, topics.ITEM_UPDATES, topics.EXAMPLES)
 """What a worker's group reads; its job is done when all three are committed to their ends."""
 LISTS = topics.OF_KIND["recs"]
+SAVING = ("shoppers.save", "items.save")
 
 
 class WorkerTurn(msgspec.Struct, frozen=True):
@@ -42,6 +43,8 @@ class WorkerTurn(msgspec.Struct, frozen=True):
     redis_writes: int
     """SET commands that Redis carried out, lists and all other values."""
     dead_letters: int
+    saving_share: float
+    """Share of the time in which the engine packed state that is saved."""
 
     @property
     def events_per_s(self) -> float:
@@ -50,9 +53,17 @@ class WorkerTurn(msgspec.Struct, frozen=True):
 
 
 async def take_turn(
-    bootstrap: str, redis_url: str, namespace: str, partitions: int, events: Iterable[Event], folder: Path
+    bootstrap: str,
+    redis_url: str,
+    namespace: str,
+    partitions: int,
+    events: Iterable[Event],
+    folder: Path,
+    coalesce: bool = False,
 ) -> WorkerTurn:
     """Write `events` to a namespace of its own, then start a worker on it and watch until all is committed.
+
+    A list for every event, though all of them are a backlog; with `coalesce` the usual setting for one.
 
     Empties the Redis server first: give it a private one.
     """
@@ -62,6 +73,8 @@ async def take_turn(
         "namespace": namespace,
         "group": f"{namespace}stream",
         "partitions": str(partitions),
+        "worker_id": "measured",
+        **({} if coalesce else {"backlog_records": "0"}),
     }
     settings = Settings.load(None, **given)
     await topics.prepare(settings)
@@ -74,11 +87,15 @@ async def take_turn(
         process = start(harness.WORKER, environment, log)
         try:
             watched = await _watch(settings, written, lambda: process.poll() is None, log)
+            steps = pieces.read(harness.status(redis, settings, "measured") or {})
         finally:
             await stop(process)
         sets = redis.info("commandstats").get("cmdstat_set", {"calls": 0})["calls"]
         served = sum(1 for _ in redis.scan_iter(f"{settings.prefix}:*:recs:*", count=10_000))
-    return msgspec.structs.replace(watched, redis_writes=sets, shoppers_in_redis=served)
+    saving_s = sum(steps[name][0] for name in SAVING)
+    return msgspec.structs.replace(
+        watched, redis_writes=sets, shoppers_in_redis=served, saving_share=saving_s / watched.seconds
+    )
 
 
 async def committed_offsets(settings: Settings) -> dict[str, int]:
@@ -120,7 +137,7 @@ async def _watch(settings: Settings, events: int, alive: Callable[[], bool], log
             lists = await ends.count(settings.topic(LISTS), settings.partitions)
     finally:
         await admin.close()
-    return WorkerTurn(events, done - first, last_list - first, lists, 0, 0, dead)
+    return WorkerTurn(events, done - first, last_list - first, lists, 0, 0, dead, 0.0)
 
 
 async def _offsets(admin: AIOKafkaAdminClient, settings: Settings) -> dict[str, int]:

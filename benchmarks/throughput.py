@@ -23,7 +23,7 @@ from typing import Any
 from redis import Redis
 from rich.console import Console
 
-from benchmarks import stream_worker
+from benchmarks import core, stream_worker
 from benchmarks.contender import MODULES, ContenderError, Turn, take_turn
 from benchmarks.page import markdown
 from benchmarks.peers.job import TOP, WINDOW
@@ -41,6 +41,7 @@ SOURCE = "bench.events"
 """The topic that the peers read; this project's worker reads the same log in a namespace of its own."""
 WARM_UP_EVENTS = 5_000
 """Enough for the worker to compile every kernel, which numba then keeps on disk for the measured turns."""
+CORE_EVENTS = 400_000
 SEED = 1
 HEAP_MB = 1024
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
@@ -94,7 +95,7 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
         await create(stack.bootstrap, [SOURCE], options.partitions)
         await write(stack.bootstrap, SOURCE, options.partitions, encode(log))
 
-    async def own_turn(namespace: str, events: int) -> stream_worker.WorkerTurn:
+    async def own_turn(namespace: str, events: int, coalesce: bool = False) -> stream_worker.WorkerTurn:
         return await stream_worker.take_turn(
             stack.bootstrap,
             stack.redis_url,
@@ -102,6 +103,7 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
             options.partitions,
             itertools.islice(encode(log), events),
             folder,
+            coalesce,
         )
 
     if "stream" in names:
@@ -120,8 +122,14 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
         if "stream" in names:
             own.append(await own_turn(f"turn-{number}.", options.events))
             progress.print(f"[dim]turn {number}: stream {own[-1].events_per_s:,.0f} events/s")
+    coalescing, core_rate = None, 0.0
+    if "stream" in names:
+        coalescing = await own_turn("backlog.", options.events, coalesce=True)
+        progress.print(f"[dim]a list a shopper and batch: {coalescing.events_per_s:,.0f} events/s")
+        core_rate = core.events_per_s(itertools.islice(encode(log), CORE_EVENTS), options.partitions)
+        progress.print(f"[dim]the engine alone: {core_rate:,.0f} events/s")
     return {
-        **figures(turns, own),
+        **figures(turns, own, coalescing, core_rate),
         "events": options.events,
         "partitions": options.partitions,
         "turns": options.turns,

@@ -102,6 +102,7 @@ class Engine:
         self.item_units: dict[int, ItemUnit] = {}
         self.saving = Saving(config.rows_saved_per_event)
         self.model: Snapshot | None = None
+        self.lists_for = ListsFor.EVENTS
         self._ranker = Ranker(
             items=self.table.rows,
             wanted=self.table.wanted,
@@ -167,18 +168,19 @@ class Engine:
         records: Sequence[Record],
         now_ms: int,
         silent: bool = False,
-        lists: ListsFor = ListsFor.EVENTS,
+        lists: ListsFor | None = None,
     ) -> Effects:
         """One batch of `events`: lists for every shopper in it, and the news for the item stage.
 
-        `silent`: the batch was applied before (by whoever had this unit); only state changes. `lists` are
-        most of the cost; state is the same with fewer of them, but for what the learner is told.
+        `silent`: the batch was applied before (by whoever had this unit); only state changes. `lists` (by
+        default as `in_backlog` was told) are most of the cost; state is the same with fewer of them, but for
+        what the learner is told.
         """
         unit = self._unit(self.shopper_units, partition, "events")
         self._make_room()
         before = unit.state.counts.copy()
         effects, examples = unit.apply(
-            records, self._ranker, self.metrics.model, self._sample(), now_ms, silent, lists
+            records, self._ranker, self.metrics.model, self._sample(), now_ms, silent, lists or self.lists_for
         )
         effects.messages += [Message("examples", None, value, 0) for value in examples]
         if silent:
@@ -224,6 +226,10 @@ class Engine:
     def leave_out_items(self, partition: int, record: Record) -> None:
         """Pass over one record of `item-updates` that cannot be applied, so that the next ones can."""
         self._unit(self.item_units, partition, "item-updates").leave_out(record)
+
+    def in_backlog(self, behind: bool) -> None:
+        """Whether what follows is a backlog, in which a shopper's last list will do."""
+        self.lists_for = ListsFor.SHOPPERS if behind else ListsFor.EVENTS
 
     def save_shoppers(self, partition: int) -> list[Message]:
         """Buckets of a unit whose turn it is to be saved, for `Effects.saved` of the batch just applied.

@@ -41,6 +41,7 @@ class Lane:
     while a delivery is on its way are delivered together. With little to do nothing waits. A fetch is
     acknowledged only after all of its batch's effects are delivered, and after those before it.
 
+    With more than `backlog_records` unread (0: never) the engine is told that it works on a backlog.
     `seconds` are those of a fetch, `poll` (from the broker's time of its first record until it is taken), of
     a batch, `compute` (until the engine, to which it was given, is done with it), and of a delivery.
     """
@@ -52,6 +53,7 @@ class Lane:
         outbox: Outbox,
         fail: Callable[[BaseException], None],
         freshness: Freshness | None = None,
+        backlog_records: int = 0,
     ) -> None:
         self.stage = stage
         self.batches = 0
@@ -62,6 +64,7 @@ class Lane:
         self._outbox = outbox
         self._fail = fail
         self._freshness = freshness
+        self._backlog_records = backlog_records
         self._gathered: deque[Any] = deque()
         self._in_engine = 0
         self._waiting: asyncio.Queue[_Batch] = asyncio.Queue()
@@ -103,13 +106,17 @@ class Lane:
         parts = events[0].value if len(events) == 1 else _merged(event.value for event in events)
         self._in_engine += 1
         # Tasks begin in the order they are made, so the engine gets batches in the order they came.
-        effects = asyncio.create_task(self._compute(parts))
+        effects = asyncio.create_task(self._compute(parts, self._is_behind(events[0])))
         self._waiting.put_nowait(_Batch(self._epoch, events, parts, effects))
 
-    async def _compute(self, parts: Parts) -> list[Effects | None]:
+    def _is_behind(self, event: Any) -> bool:
+        consumer: Consumer = event.app.consumer
+        return 0 < self._backlog_records < consumer.unread(event.message.topic)
+
+    async def _compute(self, parts: Parts, behind: bool) -> list[Effects | None]:
         try:
             with self.seconds["compute"].timed():
-                return await self._units.apply(parts)
+                return await self._units.apply(parts, behind)
         finally:
             self._in_engine -= 1
             self._submit()

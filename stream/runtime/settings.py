@@ -54,6 +54,11 @@ class Settings(BaseSettings):
         10.0, ge=1.0, le=300.0, description="a silent worker is replaced after this"
     )
     max_poll_records: int = Field(2000, ge=1, le=100_000, description="most records in one batch")
+    backlog_records: int = Field(
+        20_000,
+        ge=0,
+        description="with more events unread, a list a shopper and batch, not one an event (0: never)",
+    )
 
     # Redis
     redis_url: str = Field("redis://127.0.0.1:6379/0", repr=False, description="redis:// or rediss:// (TLS)")

@@ -34,6 +34,7 @@ class Engine(Protocol):
         self, partition: int, records: Sequence[Record], now_ms: int, silent: bool = False
     ) -> Effects: ...
     def leave_out_items(self, partition: int, record: Record) -> None: ...
+    def in_backlog(self, behind: bool) -> None: ...
     def save_shoppers(self, partition: int) -> list[Message]: ...
     def save_items(self, partition: int) -> list[Message]: ...
     def tick(self, now_ms: int, limit: int) -> Effects: ...
@@ -60,6 +61,10 @@ def _pass_over(partition: int, record: Record) -> None:
     """Where records do not build on each other there is nothing to do."""
 
 
+def _the_same(behind: bool) -> None:
+    """A stage to which a backlog makes no difference."""
+
+
 class Stage(NamedTuple):
     """One stage. `state` is the topic of its saved buckets, if it has any.
 
@@ -77,6 +82,7 @@ class Stage(NamedTuple):
     apply: Callable[[int, Sequence[Record], int, bool], Effects]
     save: Callable[[int], list[Message]] = _nothing
     leave_out: Callable[[int, Record], None] = _pass_over
+    in_backlog: Callable[[bool], None] = _the_same
 
 
 def state_stages(engine: Engine) -> tuple[Stage, ...]:
@@ -103,6 +109,7 @@ def state_stages(engine: Engine) -> tuple[Stage, ...]:
             engine.close_shoppers,
             engine.shoppers,
             engine.save_shoppers,
+            in_backlog=engine.in_backlog,
         ),
     )
 

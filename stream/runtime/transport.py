@@ -120,6 +120,14 @@ class Consumer(driver.Consumer):
         # Transaction markers have offsets as well, but are never delivered.
         return self._fetched.get(tp, highwater) if position >= highwater else highwater
 
+    def unread(self, topic: str) -> int:
+        """Records of a topic that were not fetched yet, as far as is known."""
+        return sum(
+            max((self.end(tp) or 0) - following, 0)
+            for tp, following in self._next.items()
+            if tp.topic == topic
+        )
+
     def unfinished(self, tp: TP) -> int | None:
         """The committed offset of a partition that holds more, or may; None where there is nothing to do."""
         stands, end = self._stands.get(tp), self.end(tp)

@@ -96,9 +96,12 @@ class Units:
             found.setdefault(unit.stage.name, []).append(tp.partition)
         return found
 
-    async def apply(self, parts: Parts) -> list[Effects | None]:
-        """Apply what the units have not seen of each partition's records; None where no such unit is open."""
-        return await self._thread.call(lambda: [self._apply(tp, records, False) for tp, records in parts])
+    async def apply(self, parts: Parts, behind: bool = False) -> list[Effects | None]:
+        """Apply what the units have not seen of each partition's records, all of one topic.
+
+        `behind`: they are part of a backlog. None where no such unit is open.
+        """
+        return await self._thread.call(self._apply_all, parts, behind)
 
     async def close(self, tp: TP) -> None:
         """Forget a unit, if open: its partition has left, or its state is ahead of what was delivered."""
@@ -266,6 +269,10 @@ class Units:
         unit = self._units.pop(tp, None)
         if unit is not None:
             unit.stage.close(unit.partition)
+
+    def _apply_all(self, parts: Parts, behind: bool) -> list[Effects | None]:
+        self._stages[parts[0][0].topic].in_backlog(behind)
+        return [self._apply(tp, records, False) for tp, records in parts]
 
     def _apply(self, tp: TP, records: Sequence[Any], silent: bool) -> Effects | None:
         unit = self._units.get(tp)

@@ -99,6 +99,7 @@ class Worker:
                 self._outbox,
                 self._fail,
                 self._freshness if stage.topic == topics.EVENTS else None,
+                settings.backlog_records,
             )
             for stage in stages
         ]

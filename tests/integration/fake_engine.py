@@ -49,6 +49,9 @@ class FakeEngine:
     def restore_items(self, partition: int, saved: Sequence[bytes]) -> int:
         return 0
 
+    def in_backlog(self, behind: bool) -> None:
+        pass
+
     def leave_out_items(self, partition: int, record: Record) -> None:
         raise AssertionError("nothing was to be left out")
 

@@ -33,7 +33,7 @@ def turns(**factors: float) -> list[dict[str, Turn]]:
 
 
 def own(events_per_s: float = 20_000, lists: int = 1000, redis_writes: int = 1000) -> WorkerTurn:
-    return WorkerTurn(1000, 1000 / events_per_s, 0.01, lists, 50, redis_writes, 0)
+    return WorkerTurn(1000, 1000 / events_per_s, 0.01, lists, 50, redis_writes, 0, 0.03)
 
 
 def test_the_same_seed_gives_the_same_bytes():
@@ -93,7 +93,9 @@ def test_keys_go_where_kafka_clients_send_them():
 
 
 def test_ratios_are_to_the_best_peer_turn_and_our_median():
-    report = figures(turns(quix=0.9) + turns(), [own(10_000), own(20_000), own(60_000)])
+    report = figures(
+        turns(quix=0.9) + turns(), [own(10_000), own(20_000), own(60_000)], own(80_000), 70_000.0
+    )
     assert report["void"] == []
     assert report["events_per_s"]["quix"] == pytest.approx(REFERENCE["quix"])
     assert report["events_per_s"]["stream"] == pytest.approx(20_000)
@@ -103,22 +105,24 @@ def test_ratios_are_to_the_best_peer_turn_and_our_median():
 
 @pytest.mark.parametrize("peer", [name for name in MODULES if name != "bare_aiokafka"])
 def test_a_handicapped_peer_voids_the_run(peer: str):
-    assert figures(turns(**{peer: 0.81}), [own()])["void"] == []
-    (reason,) = figures(turns(**{peer: 0.79}), [own()])["void"]
+    assert figures(turns(**{peer: 0.81}), [own()], own(80_000), 70_000.0)["void"] == []
+    (reason,) = figures(turns(**{peer: 0.79}), [own()], own(80_000), 70_000.0)["void"]
     assert reason.startswith(peer)
 
 
 def test_lists_that_were_not_published_void_the_run():
-    assert "the topic" in figures(turns(), [own(lists=899)])["void"][0]
-    assert "Redis" in figures(turns(), [own(redis_writes=899)])["void"][0]
+    assert "the topic" in figures(turns(), [own(lists=899)], own(80_000), 70_000.0)["void"][0]
+    assert "Redis" in figures(turns(), [own(redis_writes=899)], own(80_000), 70_000.0)["void"][0]
     short = turns()
     short[0]["quix"] = Turn("quix", 1000, 0.1, 999)
-    assert figures(short, [own()])["void"] == ["quix published 999 lists for 1000 events"]
+    assert figures(short, [own()], own(80_000), 70_000.0)["void"] == [
+        "quix published 999 lists for 1000 events"
+    ]
 
 
 def test_the_page_holds_every_contender_and_the_verdict():
     report = {
-        **figures(turns(quix=0.5), [own()]),
+        **figures(turns(quix=0.5), [own()], own(80_000), 70_000.0),
         **dict.fromkeys(("events", "shoppers", "items", "verified_events"), 1000),
         **dict.fromkeys(("partitions", "turns", "seed", "window", "top", "cpus"), 2),
         "load_average": {"start": 0.5, "end": 1.5},

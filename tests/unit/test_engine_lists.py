@@ -160,3 +160,16 @@ def test_the_more_partitions_share_the_learner_the_fewer_lists_each_has_labelled
         found.append(sum(len(unpack_examples(value).arrays()[2]) for value in worker.examples))
     assert 50 < found[0] < 200
     assert 1 < found[1] < found[0] / 3
+
+
+def test_the_engine_makes_a_list_a_shopper_while_it_is_told_of_a_backlog():
+    worker = Worker().run(log([event("view", f"h{k // 2}", "ab"[k % 2], T0 + k) for k in range(8)]))
+    worker.talk()
+    made = []
+    for n, behind in enumerate((False, True, False)):
+        worker.engine.in_backlog(behind)
+        records = log(
+            [event("view", "me", "ab"[k % 2], T0 + 100 + 10 * n + k) for k in range(10)], 8 + 10 * n
+        )
+        made.append(len(lists(worker.engine.shoppers(0, records, T0))))
+    assert made == [10, 1, 10]

@@ -26,6 +26,8 @@ class Scene:
         self.delivering: list[asyncio.Future[int]] = []
         self.acked: list[int] = []
         self.forgotten: list[int] = []
+        self.unread = 0
+        self.behind: list[bool] = []
         self.closed: list[TP] = []
         self.errors: list[BaseException] = []
         self.is_open = True
@@ -44,9 +46,10 @@ class Scene:
         units: Any = SimpleNamespace(apply=self.apply, close=self.close)
         outbox: Any = SimpleNamespace(deliver=self.deliver)
         self.freshness = Freshness()
-        self.lane = Lane(stage, units, outbox, self.errors.append, self.freshness)
+        self.lane = Lane(stage, units, outbox, self.errors.append, self.freshness, 100)
 
-    async def apply(self, parts):
+    async def apply(self, parts, behind):
+        self.behind.append(behind)
         if not self.is_open:
             return [None]
         ((_, records),) = parts
@@ -64,8 +67,10 @@ class Scene:
         return await self.delivering[-1]
 
     def event(self, *offsets: int, value: bytes = b"") -> Any:
-        message = SimpleNamespace(tp=TP0, offset=offsets[-1], generation_id=self.generation)
-        consumer = SimpleNamespace(forget=lambda m: self.forgotten.append(m.offset))
+        message = SimpleNamespace(tp=TP0, topic="events", offset=offsets[-1], generation_id=self.generation)
+        consumer = SimpleNamespace(
+            forget=lambda m: self.forgotten.append(m.offset), unread=lambda topic: self.unread
+        )
         return SimpleNamespace(
             value=[(TP0, [LogRecord(offset, 1000, b"k", value) for offset in offsets])],
             message=message,
@@ -142,6 +147,14 @@ async def test_what_comes_of_a_partition_while_the_engine_is_busy_is_one_batch(s
     assert scene.lane.batch_records.read().sum == 9
 
 
+async def test_the_engine_is_told_of_a_backlog(scene):
+    for unread in (100, 101, 7):
+        scene.unread = unread
+        await scene.lane.take(scene.event(unread))
+        await settle()
+    assert scene.behind == [False, True, False]
+
+
 async def test_a_fetch_larger_than_a_batch_is_applied_whole(scene, monkeypatch):
     monkeypatch.setattr(lanes, "BATCH_RECORDS", 2)
     await scene.lane.take(scene.event(0, 1, 2))
@@ -195,7 +208,7 @@ async def test_a_batch_for_a_unit_that_is_not_open_is_forgotten(scene):
 async def test_a_fetch_is_not_acknowledged_if_one_of_its_units_is_not_open(scene):
     """The other's effects are delivered, which does no harm when they are made again."""
 
-    async def apply(parts):
+    async def apply(parts, behind):
         return [Effects(), None]
 
     scene.lane._units.apply = apply

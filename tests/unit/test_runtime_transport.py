@@ -147,6 +147,19 @@ async def test_all_partitions_of_a_topic_are_one_message_and_are_acknowledged_to
     }  # fmt: skip
 
 
+async def test_what_is_unread_is_counted_by_topic():
+    other, elsewhere = TP("events", 3), TP("item-updates", 0)
+    consumer = Scripted({TP0: [5, 6], elsewhere: [1], other: [8]})
+    consumer._active_partitions = {TP0, other, elsewhere}
+    consumer.end = {TP0: 10, other: None, elsewhere: 2}.get  # type: ignore[method-assign, assignment]
+    await delivered(consumer)
+    assert (consumer.unread("events"), consumer.unread("item-updates"), consumer.unread("examples")) == (
+        3,
+        0,
+        0,
+    )
+
+
 async def test_records_that_were_delivered_before_are_not_again():
     first, second = await delivered(Scripted([5, 6], [5, 6], [6, 7]))
     assert (offsets(first), offsets(second)) == ([5, 6], [7])
