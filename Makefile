@@ -16,7 +16,7 @@ ifneq "$(shell test -x $(BIN)/python && cat $(READY) 2>/dev/null)" "$(CURDIR)"
 OUTDATED := outdated
 endif
 
-.PHONY: help setup demo test check bench scale chaos mutations lock clean outdated
+.PHONY: help setup demo test long check bench scale chaos mutations lock clean outdated
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*##/make \1  /p' Makefile
@@ -27,8 +27,11 @@ setup: $(READY)  ## make .venv with the locked packages and this one (skipped wh
 demo: $(READY)  ## start Kafka, Redis, a worker and a simulated shop, and show what happens
 	@$(BIN)/stream demo $(ARGS)
 
-test: $(READY)  ## run every test
+test: $(READY)  ## run every test but the long ones
 	@$(BIN)/python -m pytest $(ARGS)
+
+long: $(READY)  ## run the long tests: crashes that a record causes, upgrades, history, repartitioning
+	@$(BIN)/python -m pytest -m long tests/integration $(ARGS)
 
 check: $(READY)  ## lint, format, types and import contracts
 	$(BIN)/ruff check .

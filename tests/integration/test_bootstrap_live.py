@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from stream.engine import Engine
 from stream.events.decode import to_ms
@@ -17,6 +18,8 @@ from tests.integration.kit import committed, produce, read_all
 from tests.integration.test_cli_live import Cli
 from tests.integration.test_golden import CONFIG, Fleet, assert_same_counts, counts, fleet, rows, shop_log
 from tests.integration.test_state_live import in_process, shoppers
+
+pytestmark = pytest.mark.long
 
 __all__ = ["fleet"]
 

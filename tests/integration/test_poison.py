@@ -37,6 +37,8 @@ from tests.integration.kit import (
 )
 from tests.integration.test_golden import assert_same_counts, counts
 
+pytestmark = pytest.mark.long
+
 WORKER = Path(__file__).with_name("faulty_worker.py")
 CONFIG = EngineConfig(item_partitions=1, pricing=PricingConfig(mode=Mode.OFF))
 TS = 1_760_000_000_000

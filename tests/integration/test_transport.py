@@ -55,7 +55,7 @@ async def test_records_arrive_in_batches_and_commits_follow_without_a_stop(setti
         await wait_applied(settings, "one", 2000)
         found = await status(settings, "one")
         assert found is not None
-        assert 20 <= found["batches"]["shoppers"] <= 500
+        assert 0 < found["batches"]["shoppers"] <= 200
         for _ in range(50):
             if await committed(settings, "events") == {p: 500 for p in range(4)}:
                 break

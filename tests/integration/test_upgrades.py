@@ -10,6 +10,7 @@ from typing import Any
 
 import cramjam
 import msgspec
+import pytest
 
 from stream import exchange
 from stream.effects import VERSION_CHARS, VERSION_PREFIX
@@ -30,6 +31,8 @@ from tests.integration.test_golden import (
     shop_log,
 )
 from tests.integration.test_state_live import MakeFleet, in_process, make_fleet, shoppers, state_of
+
+pytestmark = pytest.mark.long
 
 __all__ = ["make_fleet"]
 
