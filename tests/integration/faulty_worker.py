@@ -52,7 +52,9 @@ def break_items(how: str, item: bytes) -> None:
     apply = ItemUnit._apply
 
     def faulty(self: ItemUnit, message: Exchange, offset: int) -> None:
-        if message.upto > self.watermark.get(message.source, -1) and item in message.names.split(b"\0"):
+        names = message.names.split(b"\0")
+        new = message.offset[message.touches.event] > self.watermark.get(message.source, -1)
+        if item in (names[k] for k in message.touches.item[new].tolist()):
             fail(how)
         apply(self, message, offset)
 

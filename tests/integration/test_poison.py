@@ -160,8 +160,8 @@ async def scene(stack: Stack, namespace: str, tmp_path: Path) -> Any:
     supervisor.close()
 
 
-async def send(settings: Settings) -> None:
-    await produce(settings, "events", [(record.key, record.value, 0) for record in log()])
+async def send(settings: Settings, records: list[LogRecord]) -> None:
+    await produce(settings, "events", [(record.key, record.value, 0) for record in records])
 
 
 async def dead_letter(settings: Settings) -> tuple[Any, dict[str, str]]:
@@ -183,7 +183,7 @@ async def assert_restores_as_if_it_had_never_been(settings: Settings) -> None:
 
 
 async def test_an_event_that_raises_is_left_out_with_its_traceback_and_its_partition_goes_on(scene):
-    await send(scene.settings)
+    await send(scene.settings, log())
     fault = ("shoppers", "raise", POISON)
     assert await scene.keep_up(60, *fault) == [1] * (1 + TRIES)
     assert scene.status()["engine"]["events"] == 59
@@ -211,10 +211,12 @@ async def test_a_message_that_kills_the_process_is_left_out_and_what_follows_it_
     """In the item stage, whose messages build on each other."""
     worker = scene.start("items", "kill", POISON)
     worker.wait_told("Ready.")
-    records = log()
-    for part in (records[: AT - 5], records[AT - 5 : AT], records[AT : AT + 1], records[AT + 1 :]):
-        await produce(scene.settings, "events", [(record.key, record.value, 0) for record in part])
+    # What is left out is a message, with all the events that it speaks of: here the one alone.
+    await send(scene.settings, log()[:AT])
+    wait_until(lambda: scene.has_applied(AT), "what came before is applied")
+    await send(scene.settings, log()[AT : AT + 1])
     assert worker.process.wait(PATIENCE_S) == -9
+    await send(scene.settings, log()[AT + 1 :])
     await bury(scene.settings)
     assert await scene.keep_up(60, "items", "kill", POISON) == [-9] * (STARTS + TRIES)
     letter, headers = await dead_letter(scene.settings)
@@ -236,7 +238,7 @@ async def test_a_message_that_kills_the_process_is_left_out_and_what_follows_it_
 
 
 async def test_a_record_that_only_a_replay_cannot_bear_is_left_out_by_the_replay(scene):
-    await send(scene.settings)
+    await send(scene.settings, log())
     assert await scene.keep_up(60, "shoppers", "raise", "nothing") == []
     assert scene.last.stop() == 0, scene.output()
     assert await scene.keep_up(60, "shoppers", "raise-silently", POISON) == [1] * (1 + TRIES)
