@@ -186,13 +186,10 @@ async def send(bootstrap: str, topic: str, plan: Iterator[Any], reader: Reader, 
 
 async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> dict[str, Any]:
     """Fill, load, join a second worker, measure; the whole report."""
-    given = {"bootstrap": stack.bootstrap, "redis_url": stack.redis_url, "partitions": str(PARTITIONS)}
-    settings = Settings.load(None, **given)
-    await topics.prepare(settings)
+    settings, environment = await harness.prepared(stack.bootstrap, stack.redis_url, PARTITIONS)
     events = settings.topic(topics.EVENTS)
     fill = encode(generate(FILL_EVENTS, int(time.time()) * 1000, SEED))
     await write(stack.bootstrap, events, PARTITIONS, fill)
-    environment = harness.environment(given)
     logs = [folder / "first.log", folder / "second.log"]
     processes = [start([*harness.WORKER, "--worker-id", "first"], environment, logs[0])]
     reader = Reader(stack.redis_url, settings.prefix)

@@ -19,6 +19,7 @@ from rich.console import Console
 from benchmarks.contender import ContenderError
 from stream.errors import StreamError
 from stream.local import Stack, running
+from stream.runtime import topics
 from stream.runtime.settings import Settings
 from stream.values import key_of
 
@@ -31,9 +32,14 @@ Measure = Callable[[argparse.Namespace, Stack, Path], Coroutine[Any, Any, dict[s
 progress = Console(stderr=True, highlight=False)
 
 
-def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Settings as a worker's environment variables."""
-    return {f"STREAM_{name.upper()}": value for name, value in settings.items()}
+async def prepared(
+    bootstrap: str, redis_url: str, partitions: int, **more: str
+) -> tuple[Settings, dict[str, str]]:
+    """Settings of a benchmark, whose topics are there now; the same as a worker's environment variables."""
+    given = {"bootstrap": bootstrap, "redis_url": redis_url, "partitions": str(partitions), **more}
+    settings = Settings.load(None, **given)
+    await topics.prepare(settings)
+    return settings, {f"STREAM_{name.upper()}": value for name, value in given.items()}
 
 
 def status(redis: Redis, settings: Settings, worker_id: str) -> dict[str, Any] | None:

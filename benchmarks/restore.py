@@ -67,15 +67,12 @@ def events_of(shoppers: int, items: int, further: int) -> Iterator[Event]:
 
 async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> dict[str, Any]:
     """Fill, kill, restore; the whole report."""
-    given = {"bootstrap": stack.bootstrap, "redis_url": stack.redis_url, "partitions": str(PARTITIONS)}
-    settings = Settings.load(None, **given)
-    await topics.prepare(settings)
+    settings, environment = await harness.prepared(stack.bootstrap, stack.redis_url, PARTITIONS)
     rotation = (options.shoppers + 64 * PARTITIONS * 1000) / settings.rows_saved_per_event
     further = round(rotation * AFTER_ROTATION) + options.shoppers
     harness.progress.print(f"[dim]writing {options.shoppers + further:,} events")
     events = events_of(options.shoppers, options.items, further)
     written = await write(stack.bootstrap, settings.topic(topics.EVENTS), PARTITIONS, events)
-    environment = harness.environment(given)
     environment["STREAM_LOG_FORMAT"] = "json"
     first, second = folder / "first.log", folder / "second.log"
     process = start([*harness.WORKER, "--worker-id", "first"], environment, first)

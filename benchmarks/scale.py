@@ -73,20 +73,15 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> dict[str, Any]:
     """Grow the group and feed every size of it; the whole report."""
-    given = {
-        "bootstrap": stack.bootstrap,
-        "redis_url": stack.redis_url,
-        "partitions": str(PARTITIONS),
-        "max_poll_records": str(BATCH_RECORDS),
-    }
-    settings = Settings.load(None, **given)
-    await topics.prepare(settings)
+    settings, environment = await harness.prepared(
+        stack.bootstrap, stack.redis_url, PARTITIONS, max_poll_records=str(BATCH_RECORDS)
+    )
     extra = round(options.events * WARM_UP)
     log = encode(generate(extra + len(WORKERS) * options.events, int(time.time()) * 1000))
     command = (sys.executable, "-m", "benchmarks.slow_worker", str(options.wait_ms))
     sizes: dict[int, dict[str, float]] = {}
     with Redis.from_url(stack.redis_url) as redis:
-        crew = Crew(settings, harness.environment(given), redis, folder, command)
+        crew = Crew(settings, environment, redis, folder, command)
         try:
             for size in WORKERS:
                 while len(crew.names()) < size:

@@ -19,7 +19,6 @@ from benchmarks.contender import ContenderError, ending, start, stop
 from benchmarks.topics import Event
 from stream.local import Stack
 from stream.runtime import topics
-from stream.runtime.settings import Settings
 
 PARTITIONS = 8
 MAX_SHOPPERS, MAX_ITEMS = 2_048, 8_192
@@ -66,15 +65,9 @@ def churn() -> Iterator[Event]:
 
 async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> dict[str, Any]:
     """Feed and watch; the whole report."""
-    given = {
-        "bootstrap": stack.bootstrap,
-        "redis_url": stack.redis_url,
-        "partitions": str(PARTITIONS),
-        "max_shoppers": str(MAX_SHOPPERS),
-        "max_items": str(MAX_ITEMS),
-    }
-    settings = Settings.load(None, **given)
-    await topics.prepare(settings)
+    settings, environment = await harness.prepared(
+        stack.bootstrap, stack.redis_url, PARTITIONS, max_shoppers=str(MAX_SHOPPERS), max_items=str(MAX_ITEMS)
+    )
     events = round(options.minutes * 60 * PACE_PER_S)
     feed = Feed(
         stack.bootstrap,
@@ -84,7 +77,6 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
         PACE_PER_S,
     )
     log = folder / "worker.log"
-    environment = harness.environment(given)
     process = start(harness.WORKER, environment, log)
     samples: list[tuple[float, float]] = []
     try:

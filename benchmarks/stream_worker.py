@@ -67,23 +67,21 @@ async def take_turn(
 
     Empties the Redis server first: give it a private one.
     """
-    given = {
-        "bootstrap": bootstrap,
-        "redis_url": redis_url,
-        "namespace": namespace,
-        "group": f"{namespace}stream",
-        "partitions": str(partitions),
-        "worker_id": "measured",
-        **({} if coalesce else {"backlog_records": "0"}),
-    }
-    settings = Settings.load(None, **given)
-    await topics.prepare(settings)
+    more = {} if coalesce else {"backlog_records": "0"}
+    settings, environment = await harness.prepared(
+        bootstrap,
+        redis_url,
+        partitions,
+        namespace=namespace,
+        group=f"{namespace}stream",
+        worker_id="measured",
+        **more,
+    )
     written = await write(bootstrap, settings.topic(topics.EVENTS), partitions, events)
     with Redis.from_url(redis_url) as redis:
         redis.flushall()
         redis.config_resetstat()
         log = folder / f"{namespace}log"
-        environment = harness.environment(given)
         process = start(harness.WORKER, environment, log)
         try:
             watched = await _watch(settings, written, lambda: process.poll() is None, log)

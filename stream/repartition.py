@@ -119,9 +119,7 @@ class _Unit:
 
 
 def _homes(ids: Sequence[bytes], partitions: int) -> NDArray[np.int64]:
-    homes = np.empty(len(ids), np.int64)
-    partition_ids(np.frombuffer(b"\0".join(ids), np.uint8), partitions, homes)
-    return homes
+    return partition_ids(b"\0".join(ids), len(ids), partitions)
 
 
 def _refuse_strays(bucket: Bucket, partition: int, partitions: int) -> None:

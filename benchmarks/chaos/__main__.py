@@ -56,16 +56,14 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> dict[str, Any]:
     """Send, break, wait, count; the whole report."""
-    given = {"bootstrap": stack.bootstrap, "redis_url": stack.redis_url, "partitions": str(PARTITIONS)}
-    settings = Settings.load(None, **given)
-    await topics.prepare(settings)
+    settings, environment = await harness.prepared(stack.bootstrap, stack.redis_url, PARTITIONS)
     kinds = plan(SHORT if options.short else FULL, options.seed)
     events = options.events or (SHORT_EVENTS if options.short else EVENTS)
     arrivals = shop.arrivals(events, int(time.time()) * 1000, options.seed)
     # The last fault is over before the last event is sent.
     pace = events / (FIRST_AFTER_S + longest_s(kinds))
     redis = Redis.from_url(stack.redis_url)
-    crew = Crew(settings, harness.environment(given), redis, folder)
+    crew = Crew(settings, environment, redis, folder)
     feed = Feed(stack.bootstrap, settings.topic(topics.EVENTS), PARTITIONS, arrivals, pace)
     lists = settings.topic(topics.OF_KIND["recs"])
     try:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import msgspec
-import numpy as np
 
 from stream.cli.brokers import quiet, soon
 from stream.events.readers import Bad, ReadResult
@@ -98,11 +97,9 @@ class Sender:
             await asyncio.sleep(0)
 
     def _messages(self) -> list[Outgoing]:
-        places: Any = np.empty(len(self._keys), np.int64)
         blob = b"\0".join(self._keys)
         if blob.count(b"\0") == max(len(self._keys) - 1, 0):
-            partition_ids(np.frombuffer(blob, np.uint8), self._settings.partitions, places)
-            places = places.tolist()
+            places = partition_ids(blob, len(self._keys), self._settings.partitions).tolist()
         else:
             # An id that holds a NUL: the worker will refuse it, but it has to get there.
             places = [None] * len(self._keys)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import numpy as np
 
 from stream.engine import Engine
 from stream.events.decode import to_ms
@@ -53,8 +52,7 @@ class History:
             return []
         self.counted += len(events)
         keys = [event.user_id.encode() for event in events]
-        places = np.empty(len(keys), np.int64)
-        partition_ids(np.frombuffer(b"\0".join(keys), np.uint8), self._partitions, places)
+        places = partition_ids(b"\0".join(keys), len(keys), self._partitions)
         time_ms, refused = now_ms(), list[Refused]()
         logs: list[list[LogRecord]] = [[] for _ in range(self._partitions)]
         for partition, key, event in zip(places.tolist(), keys, events, strict=True):

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 from aiokafka.partitioner import murmur2 as murmur2_of_bytes
@@ -101,8 +100,7 @@ class KafkaSink:
     async def _group_values(self, groups: _Groups, values: Values) -> None:
         topic = self._settings.topic(OF_KIND[values.kind])
         count = await self._partition_count(topic)
-        partitions = np.empty(len(values.ids), np.int64)
-        partition_ids(np.frombuffer(b"\0".join(values.ids), np.uint8), count, partitions)
+        partitions = partition_ids(b"\0".join(values.ids), len(values.ids), count)
         rows: list[list[_Row]] = [[] for _ in range(count)]
         for partition, key, value in zip(partitions.tolist(), values.ids, values.values, strict=True):
             rows[partition].append((key, value, _NONE))

@@ -99,7 +99,7 @@ class Worker:
                 self._outbox,
                 self._fail,
                 self._freshness if stage.topic == topics.EVENTS else None,
-                settings.backlog_records,
+                settings.backlog_records if stage.topic == topics.EVENTS else 0,
             )
             for stage in stages
         ]

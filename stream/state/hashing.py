@@ -71,9 +71,15 @@ def murmur2(data: NDArray[np.uint8], start: int, stop: int) -> int:
     return np.int64(h) & 0x7FFFFFFF  # type: ignore[return-value]
 
 
+def partition_ids(blob: bytes, n: int, partitions: int) -> NDArray[np.int64]:
+    """Kafka's default partition of each of `n` NUL-separated ids."""
+    places = np.empty(n, np.int64)
+    _partition_ids(np.frombuffer(blob, np.uint8), partitions, places)
+    return places
+
+
 @kernel
-def partition_ids(blob: NDArray[np.uint8], count: int, out: NDArray[np.int64]) -> None:
-    """Kafka's default partition of each of ``len(out)`` NUL-separated ids."""
+def _partition_ids(blob: NDArray[np.uint8], count: int, out: NDArray[np.int64]) -> None:
     start = 0
     for k in range(len(out)):
         stop = start
