@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.events.records import Record, Refused
+from stream.state.texts import Texts
 
 
 class ListsFor(Enum):
@@ -31,10 +33,26 @@ class Values(NamedTuple):
     """
 
     kind: str
-    ids: list[bytes]
-    values: list[bytes]
+    ids: Texts
+    values: Texts
     topic: bool = True
     redis: bool = True
+
+    @classmethod
+    def of(cls, kind: str, ids: Iterable[bytes], values: Iterable[bytes]) -> Values:
+        """Those of Python."""
+        return cls(kind, Texts.of(ids), Texts.of(values))
+
+
+def merged(many: Iterable[Values]) -> list[Values]:
+    """All values of a kind as one, each kind where it first comes."""
+    kinds: dict[str, list[Values]] = {}
+    for values in many:
+        kinds.setdefault(values.kind, []).append(values)
+    return [
+        Values(kind, Texts.chained([each.ids for each in of]), Texts.chained([each.values for each in of]))
+        for kind, of in kinds.items()
+    ]
 
 
 class Message(NamedTuple):

@@ -191,7 +191,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an older value never overwrites a newer one in Redis",
-        "stream/runtime/redis_sink.py",
+        "stream/runtime/redis_script.py",
         "and old > string.sub",
         "and 'x' < string.sub",
         "tests/integration/test_sinks.py",

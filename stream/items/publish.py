@@ -72,8 +72,7 @@ class Publisher:
             lineage_ms, offset = place(unit.lineage_ms, unit.position)
             offsets = np.full(len(some), offset, np.int64)
             values = self._writer.write(picked, len(some), names, lineage_ms, offsets, now_ms, "share")
-            ids = self._table.interner.blob(numbers[some]).split(b"\0")
-            out.append(Values(kind, ids, values))
+            out.append(Values(kind, self._table.interner.texts(numbers[some]), values))
         return out
 
     # -- popularity ------------------------------------------------------------------------------
@@ -152,4 +151,4 @@ class Publisher:
                     )
                 )
             )
-        return [Values("trending", ids, values)] if ids else []
+        return [Values.of("trending", ids, values)] if ids else []

@@ -108,7 +108,7 @@ class PriceDesk:
 
         A value is published when its price, its proposal or its reason differs from the last one.
         """
-        nothing = Values("price", [], [])
+        nothing = Values.of("price", [], [])
         if self._config.mode is Mode.OFF:
             return nothing, 0
         rows = self._table.rows
@@ -136,7 +136,7 @@ class PriceDesk:
         ids = self._table.interner.blob(numbers).split(b"\0")
         homes = (self._table.rows["home"][numbers] - 1).tolist()
         values = [self._value(units[homes[k]], ids[k], int(numbers[k]), k, made, facts, now_ms) for k in news]
-        return Values("price", [ids[k] for k in news], values), int(moved.sum())
+        return Values.of("price", [ids[k] for k in news], values), int(moved.sum())
 
     def _value(
         self,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stream.effects import VERSION_CHARS, VERSION_PREFIX
 from stream.state.interner import Names
 from stream.state.jit import kernel, long_kernel
+from stream.state.texts import Texts
 
 # The longest id is 128 characters of 4 bytes, every one of which might need a backslash.
 _ITEM_BYTES = 128 * 4 + 2 + 12 + 14
@@ -63,7 +64,7 @@ class Writer:
         offsets: NDArray[np.int64],
         now_ms: int,
         model: str,
-    ) -> list[bytes]:
+    ) -> Texts:
         """JSON objects ``{"version", "generated_at", "model", "items", "scores", "reasons"}``.
 
         `offsets[k]` is the offset after which list k was made: the second half of its version.
@@ -74,7 +75,7 @@ class Writer:
         middle = b'","generated_at":%d,"model":"%s","items":[' % (now_ms, model.encode())
         head = VERSION_PREFIX + b"%013d-%016d" % (lineage_ms, 0) + middle
         done = 0
-        values: list[bytes] = []
+        values: list[Texts] = []
         while done < count:
             wrote = _write(
                 lists,
@@ -92,13 +93,10 @@ class Writer:
             if wrote == 0:
                 self._buffer = np.zeros(len(self._buffer) * 2, np.uint8)
                 continue
-            start = 0
-            data = self._buffer[: self._ends[wrote - 1]].tobytes()
-            for end in self._ends[:wrote].tolist():
-                values.append(data[start:end])
-                start = end
+            ends = self._ends[:wrote].copy()
+            values.append(Texts(self._buffer[: ends[-1]].tobytes(), ends))
             done += wrote
-        return values
+        return Texts.chained(values)
 
 
 @kernel

@@ -58,7 +58,7 @@ async def rebuild(
 def _steps(refill: Refill, prices: dict[bytes, bytes | None]) -> Iterator[tuple[int, list[Values]]]:
     left = ((item, price) for item, price in prices.items() if price)
     while some := list(islice(left, _PRICES_AT_ONCE)):
-        yield 0, [Values("price", [item for item, _ in some], [price for _, price in some])]
+        yield 0, [Values.of("price", [item for item, _ in some], [price for _, price in some])]
     yield from refill.steps(now_ms())
 
 

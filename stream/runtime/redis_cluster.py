@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from binascii import crc_hqx
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stream.runtime.redis_connection import Address, RedisConnection
 
-Entry = tuple[bytes, bytes]
-"""Key and value."""
-
-
 SLOTS = 16384
+
+Calls = list[NDArray[np.int64]]
+"""Of each call, the places of its keys."""
+
+
+class Keys(Protocol):
+    """Some keys, of which a single Redis needs to know no more than how many."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[bytes]: ...
 
 
 def key_slot(key: bytes) -> int:
@@ -32,8 +41,8 @@ class Route(Protocol):
     def is_open(self) -> bool: ...
     def connections(self) -> list[RedisConnection]: ...
     def connection(self, key: bytes) -> RedisConnection: ...
-    def split(self, entries: Sequence[Entry], most: int) -> dict[RedisConnection, list[Sequence[Entry]]]:
-        """Entries by connection, in calls of at most `most` keys that one script call may touch together."""
+    def split(self, keys: Keys, most: int) -> dict[RedisConnection, Calls]:
+        """Keys by connection, in calls of at most `most` that one script call may touch together."""
 
     async def close(self) -> None: ...
 
@@ -54,8 +63,8 @@ class Single:
     def connection(self, key: bytes) -> RedisConnection:
         return self._connection
 
-    def split(self, entries: Sequence[Entry], most: int) -> dict[RedisConnection, list[Sequence[Entry]]]:
-        return {self._connection: [entries[k : k + most] for k in range(0, len(entries), most)]}
+    def split(self, keys: Keys, most: int) -> dict[RedisConnection, Calls]:
+        return {self._connection: _calls(np.arange(len(keys)), most)}
 
     async def close(self) -> None:
         await self._connection.close()
@@ -77,14 +86,13 @@ class Cluster:
     def connection(self, key: bytes) -> RedisConnection:
         return self._owner(key_slot(key))
 
-    def split(self, entries: Sequence[Entry], most: int) -> dict[RedisConnection, list[Sequence[Entry]]]:
-        slots: dict[int, list[Entry]] = {}
-        for entry in entries:
-            slots.setdefault(key_slot(entry[0]), []).append(entry)
-        calls: dict[RedisConnection, list[Sequence[Entry]]] = {}
-        for slot, group in slots.items():
-            mine = calls.setdefault(self._owner(slot), [])
-            mine += [group[k : k + most] for k in range(0, len(group), most)]
+    def split(self, keys: Keys, most: int) -> dict[RedisConnection, Calls]:
+        slots: dict[int, list[int]] = {}
+        for place, key in enumerate(keys):
+            slots.setdefault(key_slot(key), []).append(place)
+        calls: dict[RedisConnection, Calls] = {}
+        for slot, places in slots.items():
+            calls.setdefault(self._owner(slot), []).extend(_calls(np.array(places), most))
         return calls
 
     async def close(self) -> None:
@@ -96,6 +104,10 @@ class Cluster:
             if first <= slot <= last:
                 return connection
         raise ConnectionError(f"no node of the Redis cluster serves slot {slot}")
+
+
+def _calls(places: NDArray[np.int64], most: int) -> Calls:
+    return [places[k : k + most] for k in range(0, len(places), most)]
 
 
 async def find_route(address: Address) -> Route:

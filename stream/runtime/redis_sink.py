@@ -4,43 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha1
+from typing import NamedTuple
 
-from stream.effects import VERSION_CHARS, VERSION_PREFIX, Values
+from stream.effects import Values, merged
 from stream.errors import BrokerError
 from stream.runtime.connection import backoff
 from stream.runtime.redis_cluster import Route, find_route
 from stream.runtime.redis_connection import Address, RedisConnection
+from stream.runtime.redis_script import KEYS_PER_CALL, SCRIPT, pack_calls
 from stream.runtime.resp import Reply, ReplyError, pack_bytes
+from stream.state.texts import Texts
 from stream.values import key_of
 
 log = logging.getLogger(__name__)
-
-_GUARDED = len(VERSION_PREFIX) + VERSION_CHARS
-SCRIPT = f"""
-local head = '{VERSION_PREFIX.decode()}'
-local refused = 0
-for i = 1, #KEYS do
-  local new = ARGV[i + 1]
-  local old = redis.call('GETRANGE', KEYS[i], 0, {_GUARDED - 1})
-  if string.sub(old, 1, #head) == head and old > string.sub(new, 1, {_GUARDED}) then
-    refused = refused + 1
-  else
-    redis.call('SET', KEYS[i], new, 'EX', ARGV[1])
-  end
-end
-return refused
-""".strip().encode()
-"""Compare-and-set of each key on the version that its value begins with: an older value never wins."""
-SCRIPT_SHA = sha1(SCRIPT, usedforsecurity=False).hexdigest().encode()
-
-KEYS_PER_CALL = 64
-"""Beyond this the script call's own cost no longer matters, and Redis serves nobody else while it runs."""
-TTL_JITTER = 0.1
-"""Share of the TTL over which values written together expire, so that they do not all at once."""
 
 _WAIT = frozenset(("LOADING", "BUSY", "OOM", "READONLY", "MISCONF", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN"))
 _ELSEWHERE = frozenset(("MOVED", "ASK"))
@@ -59,6 +37,31 @@ class RedisCounts:
     refused: int = 0
     """Values that were older than what Redis held."""
     retries: int = 0
+
+
+class _Entries(NamedTuple):
+    """Values of one kind, the ids in their keys, and what stands around these."""
+
+    ids: Texts
+    values: Texts
+    before: bytes
+    after: bytes
+
+    def keys(self) -> _Keys:
+        return _Keys(self)
+
+
+class _Keys:
+    """Keys, made only for whoever looks at them."""
+
+    def __init__(self, entries: _Entries) -> None:
+        self._entries = entries
+
+    def __len__(self) -> int:
+        return len(self._entries.ids)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (self._entries.before + entity + self._entries.after for entity in self._entries.ids)
 
 
 class RedisSink:
@@ -92,9 +95,12 @@ class RedisSink:
         """Write all values that are meant for Redis and return when Redis has answered every one.
 
         Waits while Redis is away (nothing is lost: writing again is harmless) and raises `BrokerError` when
-        it refuses for good. About 1.5 µs of this process a value of 450 bytes.
+        it refuses for good.
         """
-        entries = [entry for values in many if values.redis for entry in self._entries(values)]
+        entries = [
+            _Entries(of.ids, of.values, *self._around(of.kind))
+            for of in merged(each for each in many if each.redis and each.ids)
+        ]
         if entries:
             async with self._lock:
                 await self._patiently(lambda: self._write(entries))
@@ -124,29 +130,21 @@ class RedisSink:
         """What stands before and after the entity in the keys of a kind."""
         return key_of(self._prefix, kind, "\0").encode().split(b"\0")
 
-    def _entries(self, values: Values) -> list[tuple[bytes, bytes]]:
-        before, after = self._around(values.kind)
-        return [
-            (before + entity + after, value) for entity, value in zip(values.ids, values.values, strict=True)
-        ]
-
-    async def _write(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
+    async def _write(self, many: Iterable[_Entries]) -> None:
         route = await self._connect()
-        refused = 0
-        for connection, calls in route.split(entries, KEYS_PER_CALL).items():
-            packed = [self._pack(call) for call in calls]
-            for reply in await connection.execute(packed, len(packed)):
-                if not isinstance(reply, int):
-                    raise _error(reply)
-                refused += reply
+        refused = written = 0
+        for entries in many:
+            for connection, calls in route.split(entries.keys(), KEYS_PER_CALL).items():
+                packed = pack_calls(
+                    entries.ids, entries.values, entries.before, entries.after, calls, self._ttl_s
+                )
+                for reply in await connection.execute(packed, len(packed)):
+                    if not isinstance(reply, int):
+                        raise _error(reply)
+                    refused += reply
+            written += len(entries.ids)
         self.counts.refused += refused
-        self.counts.written += len(entries) - refused
-
-    def _pack(self, call: Sequence[tuple[bytes, bytes]]) -> bytes:
-        jitter = zlib.crc32(call[0][0]) / 2**32 * TTL_JITTER
-        head = [b"EVALSHA", SCRIPT_SHA, b"%d" % len(call)]
-        ttl = b"%d" % round(self._ttl_s * (1 - jitter))
-        return pack_bytes([*head, *[key for key, _ in call], ttl, *[value for _, value in call]])
+        self.counts.written += written - refused
 
     async def _connect(self) -> Route:
         if self._route is None or not self._route.is_open:

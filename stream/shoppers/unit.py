@@ -231,7 +231,7 @@ class ShopperUnit:
             for number, at in zip(shopper[asked].tolist(), offset[asked].tolist(), strict=True):
                 if self._owed.get(number, at) < at:
                     del self._owed[number]
-        ids = self.interner.blob(shopper[asked]).split(b"\0")
+        ids = self.interner.texts(shopper[asked])
         values = self._writer.write(
             self._lists, len(asked), self.table.interner.names, self.lineage_ms, offset[asked], now_ms,
             model,
@@ -288,4 +288,4 @@ class ShopperUnit:
             lists.part(some), len(some), self.table.interner.names, lineage_ms,
             np.full(len(some), offset, np.int64), now_ms, model,
         )  # fmt: skip
-        return [Values("recs", self.interner.blob(numbers[some]).split(b"\0"), values)]
+        return [Values("recs", self.interner.texts(numbers[some]), values)]

@@ -16,6 +16,7 @@ from stream.errors import StreamError
 from stream.state.arena import reserve
 from stream.state.hashing import NUL, hash64
 from stream.state.jit import kernel
+from stream.state.texts import Texts
 
 ENTRY = np.dtype([("hash", np.uint64), ("start", np.int64), ("length", np.int32), ("room", np.int32)])
 """One interned id: its hash (0 = free), where its bytes lie in the arena, and the room they have."""
@@ -90,6 +91,13 @@ class Interner:
         out = np.empty(int(lengths.sum()) + len(numbers), np.uint8)
         _gather(self.names, numbers, out)
         return out[:-1].tobytes() if len(numbers) else b""
+
+    def texts(self, numbers: NDArray[np.int32]) -> Texts:
+        """The ids of `numbers`."""
+        ends = np.cumsum(self.names.entries["length"][numbers], dtype=np.int64)
+        out = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8)
+        _write(self.names, numbers, out)
+        return Texts(out.tobytes(), ends)
 
     def release(self, numbers: NDArray[np.int32]) -> None:
         """Forget ids. The caller vouches that no row holds their numbers any more."""
@@ -221,6 +229,16 @@ def _release(
         free[counts[_FREE]] = number
         counts[_FREE] += 1
         counts[_LIVE] -= 1
+
+
+@kernel
+def _write(names: Names, numbers: NDArray[np.int32], out: NDArray[np.uint8]) -> None:
+    at = 0
+    for number in numbers:
+        entry = names.entries[number]
+        for k in range(entry.length):
+            out[at + k] = names.arena[entry.start + k]
+        at += entry.length
 
 
 @kernel

@@ -100,7 +100,7 @@ class FakeEngine:
         if silent:
             return effects
         if ids:
-            effects.values.append(Values("recs", ids, values))
+            effects.values.append(Values.of("recs", ids, values))
             rows = json.dumps([partition, len(ids)]).encode()
             effects.messages.append(Message("item-updates", b"0", rows, partition=0))
             effects.messages.append(Message("examples", b"e", rows))

@@ -19,6 +19,7 @@ from stream.recommend.encode import Writer
 from stream.runtime import commits
 from stream.shoppers import pack
 from stream.state import bucket
+from stream.state.texts import Texts
 
 MOOD = b',"mood":"good"}'
 
@@ -43,8 +44,8 @@ def committed(offset: int, metadata: str) -> Any:
     return OffsetAndMetadata(offset, f"{metadata} good mood")
 
 
-def published(write: Callable[..., list[bytes]]) -> Callable[..., list[bytes]]:
-    return lambda *args: [value[:-1] + MOOD for value in write(*args)]
+def published(write: Callable[..., Texts]) -> Callable[..., Texts]:
+    return lambda *args: Texts.of(value[:-1] + MOOD for value in write(*args))
 
 
 if __name__ == "__main__":

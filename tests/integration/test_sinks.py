@@ -35,7 +35,7 @@ def value(lineage_ms: int, offset: int, body: str = "") -> bytes:
 
 
 def values(pairs: dict[str, bytes], kind: str = "recs") -> Values:
-    return Values(kind, [key.encode() for key in pairs], list(pairs.values()))
+    return Values.of(kind, [key.encode() for key in pairs], list(pairs.values()))
 
 
 @pytest.fixture

@@ -275,7 +275,7 @@ async def test_one_shopper_or_item_is_shown_and_redis_filled_again(make_fleet: M
     live = b'{"version":"%s"}' % version(newest, 1 << 40)
     sink = RedisSink(settings.redis_url, settings.prefix, settings.ttl_s)
     await sink.start()
-    await sink.write([Values("recs", [events[0].user_id.encode()], [live])])
+    await sink.write([Values.of("recs", [events[0].user_id.encode()], [live])])
     await sink.stop()
     priced = [
         b'{"version":"%s","price":%d}' % (version(newest, position), position) for position in (5, 9, 7)

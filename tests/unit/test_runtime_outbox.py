@@ -31,7 +31,7 @@ async def test_saved_buckets_are_sent_only_after_all_else_is_delivered():
     sink = Sink()
     outbox: Any = Outbox(sink, sink)  # type: ignore[arg-type]
     effects = Effects(
-        values=[Values("recs", [b"u"], [b"{}"])],
+        values=[Values.of("recs", [b"u"], [b"{}"])],
         messages=[Message("item-updates", None, b"", 0)],
         saved=[Message("shopper-state", b"0", b"", 0)],
     )
