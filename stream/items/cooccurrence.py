@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.exchange import PAIR_WEIGHT, pair_kind
-from stream.items.due import Due, push
+from stream.items.due import ListsDue, push_lists
 from stream.items.row import BOUGHT, LED_TO, VIEWED
 from stream.state.jit import Row, kernel
 
@@ -62,7 +62,7 @@ def per_weight(row: Row) -> float:
 @kernel
 def add_pairs(
     rows: NDArray[np.void],
-    due: Due,
+    due: ListsDue,
     gains: NDArray[np.float64],
     event: NDArray[np.uint32],
     item: NDArray[np.int32],
@@ -85,9 +85,7 @@ def add_pairs(
             displaced += add(row.bought, other[k], weight, gain)
         elif kind == LED_TO:
             displaced += add(row.led_to, other[k], weight, gain)
-        if not row.lists_due:
-            row.lists_due = True
-            push(due, item[k])
+        push_lists(due, row, item[k])
     return displaced
 
 

@@ -71,4 +71,3 @@ def fill_lists(
         row = rows[numbers[n]]
         _fill(viewed, n, facts, names, row.viewed, VIEWED)
         _fill(bought, n, facts, names, row.bought, BOUGHT)
-        row.lists_due = False

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stream.effects import Message, Values, place, version
 from stream.items.catalogue import Catalogue
-from stream.items.due import pop
+from stream.items.due import evidence, pop_lists
 from stream.items.lists import fill_lists
 from stream.items.table import ItemTable
 from stream.items.unit import ItemUnit
@@ -46,10 +46,10 @@ class Publisher:
     # -- item-to-item lists ----------------------------------------------------------------------
 
     def item_lists(self, units: Mapping[int, ItemUnit], now_ms: int, limit: int) -> list[Values]:
-        """`similar` and `together` lists of up to `limit` items whose rows changed, oldest change first."""
-        numbers = pop(self._table.lists_due, min(limit, AT_ONCE))
+        """`similar` and `together` lists of up to `limit` items whose rows changed, those first whose rows
+        changed much; else the oldest change first."""
         rows = self._table.rows
-        rows["lists_due"][numbers] = False
+        numbers = pop_lists(self._table.lists_due, rows, min(limit, AT_ONCE))
         numbers = numbers[rows["owned"][numbers]]
         out: list[Values] = []
         for home in np.unique(rows["home"][numbers]).tolist():
@@ -63,6 +63,7 @@ class Publisher:
         names = self._table.interner.names
         table = self._table
         fill_lists(self._viewed, self._bought, table.rows, table.facts, names, numbers)
+        table.lists_due.told[numbers] = evidence(table.rows, numbers)
         out = []
         for kind, lists in (("similar", self._viewed), ("together", self._bought)):
             some = np.flatnonzero(lists.size[: len(numbers)])

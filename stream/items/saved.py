@@ -62,7 +62,7 @@ def load(unit: ItemUnit, bucket: Bucket) -> None:
     for name in ("home", "bucket"):
         rows[name] = table.rows[name][numbers]
     table.rows[numbers] = rows
-    for due, name in ((table.lists_due, "lists_due"), (table.price_due, "price_due")):
+    for due, name in ((table.lists_due.later, "lists_due"), (table.price_due, "price_due")):
         for item in numbers[rows[name]].tolist():
             push(due, item)
     unit.taken(bucket.bucket, len(rows), bucket.position)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.items.cooccurrence import rescale
-from stream.items.due import new_due
+from stream.items.due import new_due, new_lists_due
 from stream.items.row import BUCKETS, ITEM
 from stream.state.arena import reserve
 from stream.state.decay import Decay
@@ -52,7 +52,7 @@ class ItemTable:
         self.fast = Decay(DAY_MS / 4)
         self.demand = Decay(60 * DAY_MS)
         self.clock_ms = -1
-        self.lists_due = new_due(max_items)
+        self.lists_due = new_lists_due(max_items)
         self.price_due = new_due(max_items)
         self.wanted = new_due(max_items)
 
@@ -76,6 +76,7 @@ class ItemTable:
         factors = [decay.advance(clock_ms) for decay in (self.slow, self.fast, self.demand)]
         if any(factor != 1.0 for factor in factors):
             rescale(self.rows, self.interner.used, *factors)
+            self.lists_due.told[: self.interner.used] *= np.float32(factors[0])
 
     def drop(self, numbers: NDArray[np.int32]) -> None:
         """Forget the counts of items."""
@@ -83,6 +84,7 @@ class ItemTable:
             name: self.rows[name][numbers] for name in ("home", "bucket", "lists_due", "price_due", "wanted")
         }
         self.rows[numbers] = np.zeros(1, ITEM)[0]
+        self.lists_due.told[numbers] = 0.0
         for name, values in kept.items():
             self.rows[name][numbers] = values
 

@@ -230,3 +230,27 @@ def test_a_tick_publishes_no_more_than_its_limit_and_the_rest_later():
     worker = Worker().run(log([event("view", "u", f"i{k}") for k in range(30)]))
     told = [name for _ in range(4) for name, _ in lists(worker.engine.tick(T0, 10), "similar")]
     assert len(told) == len(set(told)) == 30
+
+
+def test_lists_that_changed_most_do_not_wait_for_all_others():
+    worker = Worker()
+    known = [event("view", f"u{k}", f"i{j}") for k in range(8) for j in range(30)]
+    worker.run(log(known))
+    while lists(worker.engine.tick(T0, 100), "similar"):
+        pass
+    # One more visit changes every list a little, another makes two that nobody has seen yet.
+    more = [event("view", "u9", f"i{j}") for j in range(30)] + [event("view", "v", name) for name in "ab"]
+    worker.run(log(more, len(known)))
+    first = [name for name, _ in lists(worker.engine.tick(T0, 4), "similar")]
+    assert {"a", "b"} < set(first)
+    told = [name for _ in range(40) for name, _ in lists(worker.engine.tick(T0, 4), "similar")]
+    assert sorted([*told, *first]) == sorted(["a", "b", *(f"i{j}" for j in range(30))])
+
+
+def test_lists_of_an_item_that_was_dropped_and_came_again_are_new():
+    worker = Worker().run(log([event("view", "u", name) for name in "ab"]))
+    worker.talk()
+    table, (unit,) = worker.engine.table, worker.engine.item_units.values()
+    assert table.lists_due.told[unit.members()].all()
+    table.drop(unit.members())
+    assert not table.lists_due.told[: table.interner.used].any()
