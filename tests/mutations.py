@@ -136,8 +136,8 @@ MUTATIONS = (
     Mutation(
         "a record that the state holds is not applied again",
         "stream/runtime/unit.py",
-        "if record.offset >= self.next_offset]",
-        "]",
+        "return since(records, self.next_offset)",
+        "return records",
         "tests/unit/test_runtime_units.py",
     ),
     Mutation(

@@ -7,7 +7,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.events.decode import NO_PRICE, to_minor
+from stream.events.codes import NO_PRICE
+from stream.events.decode import to_minor
 from stream.events.types import ID_MAX_CHARS, Item
 from stream.items.table import ItemTable
 from stream.state.interner import Interner

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.events.decode import CART, LIKE, PURCHASE, RATING, REMOVE, RETURN, VIEW
+from stream.events.codes import CART, LIKE, PURCHASE, RATING, REMOVE, RETURN, VIEW
 from stream.items.due import Due, push
 from stream.state.jit import Row, kernel
 

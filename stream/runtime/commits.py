@@ -18,6 +18,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream.errors import LayoutError
+from stream.runtime.blocks import read_in_blocks
 from stream.runtime.trouble import CALM, Trouble
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms, consumer._fetch_min_bytes = FETCH_MAX_WAIT_MS, FETCH_MIN_BYTES
         return consumer
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        read_in_blocks(self._ensure_consumer())
 
     async def _fetch_records(
         self,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from faust.types import TP
 
 from stream.effects import Effects
+from stream.events.block import chained
 from stream.runtime.clock import now_ms
 from stream.runtime.freshness import Freshness
 from stream.runtime.outbox import Outbox
@@ -244,8 +245,8 @@ def _size(parts: Parts) -> int:
 
 def _merged(fetches: Iterable[Parts]) -> Parts:
     """The records of several fetches, by partition, in their order."""
-    merged: dict[TP, list[Any]] = {}
+    merged: dict[TP, list[Sequence[Any]]] = {}
     for parts in fetches:
         for tp, records in parts:
-            merged.setdefault(tp, []).extend(records)
-    return list(merged.items())
+            merged.setdefault(tp, []).append(records)
+    return [(tp, chained(some)) for tp, some in merged.items()]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
+from stream.events.block import until
+from stream.runtime.blocks import read_in_blocks
 from stream.runtime.connection import close, kafka_arguments, started
 from stream.runtime.settings import Settings
 
@@ -39,6 +41,7 @@ class LogReader:
                 max_partition_fetch_bytes=FETCH_BYTES,
             ),
         )
+        read_in_blocks(self._consumer)
         return self
 
     async def __aexit__(
@@ -70,10 +73,10 @@ class LogReader:
         for place, start in starts.items():
             self._consumer.seek(TopicPartition(*place), start)
 
-    async def read(self, place: Place, stop: int, most: int) -> AsyncIterator[list[Any]]:
-        """The records of an opened partition up to offset `stop` (excluded), in lists of at most `most`.
+    async def read(self, place: Place, stop: int, most: int) -> AsyncIterator[Sequence[Any]]:
+        """The records of an opened partition up to offset `stop` (excluded), at most `most` at once.
 
-        The next list is unpacked while the caller works on the last.
+        The next are unpacked while the caller works on the last.
         """
         tp = TopicPartition(*place)
         following = asyncio.create_task(self._next(tp, stop, most))
@@ -86,13 +89,13 @@ class LogReader:
             following.cancel()
         self._consumer.pause(tp)
 
-    async def _next(self, tp: TopicPartition, stop: int, most: int) -> list[Any] | None:
+    async def _next(self, tp: TopicPartition, stop: int, most: int) -> Sequence[Any] | None:
         """The next records, if any came in time; None at the end."""
         # The position, not the last record's offset: transaction markers have offsets but are never seen.
         if await self._consumer.position(tp) >= stop:
             return None
         found = await self._consumer.getmany(tp, timeout_ms=READ_TIMEOUT_MS, max_records=most)
-        return [record for record in found.get(tp, ()) if record.offset < stop]
+        return until(found.get(tp, ()), stop)
 
 
 async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:

@@ -1,4 +1,4 @@
-"""Kafka's record batches, packed by a kernel: about .2 µs a record, where aiokafka's own way takes 2.
+"""Kafka's record batches, packed and unpacked by kernels: about .2 µs a record, where aiokafka takes 2.
 
 Format version 2, not compressed: https://kafka.apache.org/documentation/#recordbatch
 """
@@ -6,24 +6,26 @@ Format version 2, not compressed: https://kafka.apache.org/documentation/#record
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from aiokafka.producer.message_accumulator import BatchBuilder
-from aiokafka.record.util import calc_crc32c
+from aiokafka.record.util import calc_crc32c, decode_varint
 from numpy.typing import NDArray
 
+from stream.events.block import Block
 from stream.state.hashing import murmur2
 from stream.state.jit import kernel, long_kernel
 from stream.state.texts import Texts
 
 # Base offset, length, leader's epoch, magic, CRC; attributes, last offset, first and last timestamp, the
 # producer's id, epoch and sequence, count.
-_HEADER = struct.Struct(">qiibIhiqqqhii")
-_FROM_LENGTH = struct.calcsize(">qi")
+BATCH_HEADER = struct.Struct(">qiibIhiqqqhii")
+FROM_LENGTH = struct.calcsize(">qi")
 _CRC = struct.calcsize(">qiib")
-_FROM_CRC = struct.calcsize(">qiibI")
-_ROOM = _HEADER.size
+FROM_CRC = struct.calcsize(">qiibI")
+_ROOM = BATCH_HEADER.size
 
 _VARINT_BYTES = 5
 _RECORD_BYTES = 4 * _VARINT_BYTES + 3
@@ -55,11 +57,11 @@ class PackedBatch(BatchBuilder):  # type: ignore[misc]
     def _build(self) -> bytearray:
         if self._state is not None:
             buffer, at_ms, count = self._buffer, self._timestamp_ms, self._relative_offset
-            _HEADER.pack_into(
-                buffer, 0, 0, len(buffer) - _FROM_LENGTH, -1, 2, 0, 0, count - 1, at_ms, at_ms,
+            BATCH_HEADER.pack_into(
+                buffer, 0, 0, len(buffer) - FROM_LENGTH, -1, 2, 0, 0, count - 1, at_ms, at_ms,
                 *self._state, count,
             )  # fmt: skip
-            struct.pack_into(">I", buffer, _CRC, calc_crc32c(memoryview(buffer)[_FROM_CRC:]))
+            struct.pack_into(">I", buffer, _CRC, calc_crc32c(memoryview(buffer)[FROM_CRC:]))
             self._state = None
         return self._buffer
 
@@ -158,3 +160,88 @@ def _pack(
         counts[batch] += 1
     ends[batch] = at
     return batch + 1
+
+
+class Body(NamedTuple):
+    """The records of one batch: from where to where they lie, how many, what their offsets and times count
+    from, and the time that all of them have instead, if the broker has set it (else -1)."""
+
+    start: int
+    stop: int
+    records: int
+    base_offset: int
+    base_ms: int
+    append_ms: int
+
+
+def unpack_records(data: bytes, bodies: Sequence[Body]) -> Block | None:
+    """The records of all bodies in `data`; None if they are not all there."""
+    plan = np.array(bodies, np.int64).reshape(-1, len(Body._fields))
+    n = int(plan[:, 2].sum())
+    places, spans = np.empty((3, n), np.int64), np.empty((2, n, 2), np.int64)
+    if _unpack(np.frombuffer(data, np.uint8), plan, places, spans) < n:
+        return None
+    offset, timestamp, header_at = places
+    headers = {}
+    for k in np.flatnonzero(np.frombuffer(data, np.uint8)[header_at]).tolist():
+        headers[int(offset[k])] = _headers(data, int(header_at[k]))
+    return Block(data, offset, timestamp, spans[0], spans[1], headers)
+
+
+def _headers(data: bytes, at: int) -> list[tuple[str, bytes]]:
+    count, at = decode_varint(data, at)
+    headers = []
+    for _ in range(count):
+        size, at = decode_varint(data, at)
+        name, at = data[at : at + size].decode(), at + size
+        size, at = decode_varint(data, at)
+        # As aiokafka has it, a header without a value has None.
+        value: Any = data[at : at + size] if size >= 0 else None
+        headers.append((name, value))
+        at += max(size, 0)
+    return headers
+
+
+@kernel
+def _varint(data: NDArray[np.uint8], at: int, stop: int) -> tuple[int, int]:
+    """The zigzag-encoded number at `at`, and the place after it, beyond `stop` where it is cut short."""
+    raw, shift = np.uint64(0), np.uint64(0)
+    while at < stop:
+        byte = np.uint64(data[at])
+        at += 1
+        raw |= (byte & np.uint64(0x7F)) << shift
+        if byte < np.uint64(0x80):
+            sign = np.int64(raw & np.uint64(1))
+            return np.int64(raw >> np.uint64(1)) ^ -sign, at  # type: ignore[return-value]
+        shift += np.uint64(7)
+    return 0, stop + 1
+
+
+@long_kernel
+def _unpack(
+    data: NDArray[np.uint8], plan: NDArray[np.int64], places: NDArray[np.int64], spans: NDArray[np.int64]
+) -> int:
+    """Offsets, times and places of the headers, spans of keys and values; how many records were whole."""
+    n = 0
+    for b in range(len(plan)):
+        at, end, count, base_offset, base_ms, append_ms = plan[b]
+        for _ in range(count):
+            size, at = _varint(data, at, end)
+            stop = at + size
+            if size < 0 or stop > end:
+                return n
+            delta_ms, at = _varint(data, at + 1, stop)
+            delta, at = _varint(data, at, stop)
+            places[0, n] = base_offset + delta
+            places[1, n] = append_ms if append_ms >= 0 else base_ms + delta_ms
+            for k in range(2):
+                length, at = _varint(data, at, stop)
+                spans[k, n, 0] = at if length >= 0 else -1
+                at += max(length, 0)
+                spans[k, n, 1] = at if length >= 0 else -1
+            if at >= stop:
+                return n
+            places[2, n] = at
+            at = stop
+            n += 1
+    return n

@@ -1,8 +1,8 @@
 """Faust's Kafka transport, delivering one message per fetch of a topic.
 
 Stock delivery makes several tasks and futures for every record. Here `Consumer.getmany` yields one
-message for all records fetched of a topic: its value is a list of (partition, records), the records
-aiokafka's `ConsumerRecord`; its own partition and offset are the first partition's. All topics that this
+message for all records fetched of a topic: its value is a list of (partition, records), the records a
+`Block`; its own partition and offset are the first partition's. All topics that this
 application consumes are delivered so. What is overridden is private in Faust 0.15.3:
 `tests/unit/test_runtime_transport.py` holds it.
 
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import faust
@@ -33,6 +33,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage, Message
 
 from stream.errors import RetentionError
+from stream.events.block import since
 from stream.runtime.commits import FAUST_LOG, Committed, ConsumerThread
 from stream.runtime.telemetry.histogram import STEP_EDGES_S, Histogram
 from stream.runtime.trouble import CALM, Trouble
@@ -152,7 +153,7 @@ class Consumer(driver.Consumer):
         self._fetched.update(
             (ensure_TP(key), batch[-1].offset + 1) for key, batch in records.items() if batch
         )
-        by_topic: dict[str, list[tuple[TP, list[Any]]]] = {}
+        by_topic: dict[str, list[tuple[TP, Sequence[Any]]]] = {}
         for key, batch in records.items():
             tp = ensure_TP(key)
             if not (active is None or tp in active or tp in self._buffered_partitions):
@@ -171,7 +172,7 @@ class Consumer(driver.Consumer):
                 self._next[tp] = wanted[-1].offset + 1
             yield parts[0][0], self._message(parts)
 
-    async def _unseen(self, tp: TP, batch: list[Any]) -> list[Any]:
+    async def _unseen(self, tp: TP, batch: Sequence[Any]) -> Sequence[Any]:
         """`batch` without what was delivered before; refuses a hole made by retention."""
         following = self._next.get(tp)
         if following is None or batch[0].offset == following:
@@ -182,7 +183,7 @@ class Consumer(driver.Consumer):
             if earliest > following:
                 raise RetentionError(lost_sentence(tp, following, earliest))
             return batch
-        return [record for record in batch if record.offset >= following]
+        return since(batch, following)
 
     def _message(self, parts: Any) -> ConsumerMessage:
         tp, records = parts[0]
@@ -192,7 +193,7 @@ class Consumer(driver.Consumer):
             tp.partition,
             last.offset,
             last.timestamp / 1000.0,
-            last.timestamp_type,
+            0,
             None,
             None,
             parts,

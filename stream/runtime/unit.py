@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from stream.events.block import since
 from stream.runtime.clock import now_ms
 from stream.runtime.stages import Stage
 from stream.runtime.trial import Trial
@@ -30,4 +31,4 @@ class Unit:
         """`records` without those that the state already holds."""
         if not records or records[0].offset >= self.next_offset:
             return records
-        return [record for record in records if record.offset >= self.next_offset]
+        return since(records, self.next_offset)

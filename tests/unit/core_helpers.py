@@ -12,7 +12,7 @@ import numpy as np
 
 from stream.effects import Effects, Message
 from stream.engine import Engine, EngineConfig
-from stream.events.decode import NO_PRICE
+from stream.events.codes import NO_PRICE
 from stream.events.records import LogRecord
 from stream.items.row import BOUGHT, LED_TO, VIEWED
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from stream.events.cloudevents import REKEYED_HEADER
-from stream.events.decode import EVENT_MAX_BYTES, NO_PRICE, PURCHASE, VIEW, TimeBounds, decode
+from stream.events.codes import NO_PRICE, PURCHASE, VIEW
+from stream.events.decode import EVENT_MAX_BYTES, TimeBounds, decode
 from stream.events.records import LogRecord
 from tests.unit.core_helpers import T0, event, log
 

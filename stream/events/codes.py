@@ -1,0 +1,28 @@
+"""Event types as small numbers, and what stands for nothing in a column."""
+
+from __future__ import annotations
+
+from stream.events import types
+
+TYPES: tuple[type[types.Event], ...] = (
+    types.View,
+    types.Cart,
+    types.RemoveFromCart,
+    types.Purchase,
+    types.Return,
+    types.Impression,
+    types.Search,
+    types.Rating,
+    types.Like,
+    types.Hide,
+    types.Identify,
+    types.Profile,
+)
+"""Event types by code: the code is the position. Codes travel between workers: only ever append."""
+
+VIEW, CART, REMOVE, PURCHASE, RETURN, IMPRESSION, SEARCH, RATING, LIKE, HIDE, IDENTIFY, PROFILE = range(12)
+
+CODES = {kind: code for code, kind in enumerate(TYPES)}
+
+NO_PRICE = -1
+"""Stands in price columns where an event named no price."""
