@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha1
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,8 @@ SCRIPT_SHA = sha1(SCRIPT, usedforsecurity=False).hexdigest().encode()
 
 KEYS_PER_CALL = 64
 """Beyond this the script call's own cost no longer matters, and Redis serves nobody else while it runs."""
+PIECE_BYTES = 128 << 10
+"""About what is sent at once: each time costs both sides a system call, and us Python's lock."""
 TTL_JITTER = 0.1
 """Share of the TTL over which values written together expire, so that they do not all at once."""
 
@@ -47,7 +50,7 @@ _CALL_BYTES = 10 * _BULK_BYTES
 def pack_calls(
     ids: Texts, values: Texts, before: bytes, after: bytes, calls: Sequence[NDArray[np.int64]], ttl_s: int
 ) -> list[bytes]:
-    """Script calls as RESP, each for the ids and values at the places in one of `calls`.
+    """Script calls as RESP, each for the ids and values at the places in one of `calls`, some to a piece.
 
     Keys are an id between `before` and `after`. The values of a call expire together, after 90 to 100 % of
     `ttl_s`.
@@ -63,8 +66,8 @@ def pack_calls(
         np.frombuffer(before, np.uint8), np.frombuffer(after, np.uint8), order, call_ends,
         ttl_s, ttl_s * TTL_JITTER / 2.0**64, out, ends,
     )  # fmt: skip
-    starts = [0, *ends[:-1].tolist()]
-    return [out[start:end].tobytes() for start, end in zip(starts, ends.tolist(), strict=True)]
+    cuts = [0, *ends[np.flatnonzero(np.diff(ends // PIECE_BYTES))].tolist(), int(ends[-1])]
+    return [out[start:end].tobytes() for start, end in pairwise(cuts)]
 
 
 @kernel

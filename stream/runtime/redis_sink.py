@@ -138,7 +138,7 @@ class RedisSink:
                 packed = pack_calls(
                     entries.ids, entries.values, entries.before, entries.after, calls, self._ttl_s
                 )
-                for reply in await connection.execute(packed, len(packed)):
+                for reply in await connection.execute(packed, len(calls)):
                     if not isinstance(reply, int):
                         raise _error(reply)
                     refused += reply

@@ -57,6 +57,9 @@ _COMPACT = {
     "segment.ms": "600000",
     "min.cleanable.dirty.ratio": "0.1",
 }
+# Written most of all, and read as they come: to compact them at every tenth that is new took the broker 2 µs
+# a list.
+_OUTPUT = {**_COMPACT, "min.cleanable.dirty.ratio": "0.5"}
 
 
 class Topic(NamedTuple):
@@ -82,7 +85,7 @@ TOPICS = (
         {**_LOG, "max.message.bytes": str(EVENT_MAX_BYTES)},
         ("cleanup.policy", "message.timestamp.type"),
     ),
-    *(Topic(name, None, _COMPACT) for name in OF_KIND.values()),
+    *(Topic(name, None, _COMPACT if name in KEPT else _OUTPUT) for name in OF_KIND.values()),
     Topic(EXAMPLES, 1, {**_LOG, "retention.ms": str(7 * _DAY_MS)}),
     Topic(MODELS, 1, _COMPACT),
     Topic(AGGREGATES, 1, {**_COMPACT, "max.message.bytes": str(EVENT_MAX_BYTES)}),

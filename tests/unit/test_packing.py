@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from stream.effects import Values, merged
 from stream.runtime.kafka_sink import partition_of
 from stream.runtime.record_batch import PackedBatch, pack_records
-from stream.runtime.redis_script import SCRIPT_SHA, TTL_JITTER, pack_calls
+from stream.runtime.redis_script import PIECE_BYTES, SCRIPT_SHA, TTL_JITTER, pack_calls
 from stream.runtime.resp import Parser
 from stream.state.interner import Interner, joined
 from stream.state.texts import Texts
@@ -116,11 +116,9 @@ def test_script_calls_are_what_redis_expects(pairs, data):
     order = np.array(data.draw(st.permutations(range(len(pairs)))), np.int64)
     cut = data.draw(st.integers(0, len(pairs) - 1))
     calls = [call for call in (order[:cut], order[cut:]) if len(call)]
-    packed = pack_calls(ids, values, b"p:{", b"}", calls, 1000)
-    assert len(packed) == len(calls)
-    for call, said in zip(calls, packed, strict=True):
-        # A command is an array of bulk strings, as replies may be as well.
-        (command,) = Parser().feed(said)
+    # A command is an array of bulk strings, as replies may be as well.
+    commands = Parser().feed(b"".join(pack_calls(ids, values, b"p:{", b"}", calls, 1000)))
+    for call, command in zip(calls, commands, strict=True):
         assert isinstance(command, list)
         n = len(call)
         assert command[:3] == [b"EVALSHA", SCRIPT_SHA, b"%d" % n]
@@ -129,3 +127,11 @@ def test_script_calls_are_what_redis_expects(pairs, data):
         assert isinstance(ttl, bytes)
         assert 1000 * (1 - TTL_JITTER) <= int(ttl) <= 1000
         assert command[4 + n :] == [pairs[k][1] for k in call.tolist()]
+
+
+def test_script_calls_are_sent_some_at_a_time():
+    ids, values = Texts.of([b"k"] * 1000), Texts.of([b"v" * 500] * 1000)
+    calls = [np.arange(at, at + 50) for at in range(0, 1000, 50)]
+    pieces = pack_calls(ids, values, b"", b"", calls, 10)
+    assert [len(Parser().feed(piece)) for piece in pieces] == [5, 5, 5, 5]
+    assert all(len(piece) < PIECE_BYTES + (50 << 10) for piece in pieces)
