@@ -24,8 +24,7 @@ _HERE_ONLY = ("foreign", "wanted")
 def save(unit: ItemUnit, number: int) -> bytes:
     """Bucket `number` of the unit as it is now."""
     table = unit.table
-    members = unit.members()
-    members = members[table.rows["bucket"][members] == number]
+    members = unit.members_of(number)
     rows = table.rows[members]
     for name in _HERE_ONLY:
         rows[name] = False

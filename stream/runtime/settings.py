@@ -103,7 +103,7 @@ class Settings(BaseSettings):
         description="shoppers and items that no event named for so long are forgotten",
     )
     rows_saved_per_event: float = Field(
-        1.0,
+        0.7,
         ge=0.0,
         le=100_000.0,
         description="pace at which state is saved; more shortens a restart's replay",

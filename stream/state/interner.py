@@ -87,8 +87,7 @@ class Interner:
 
     def blob(self, numbers: NDArray[np.int32]) -> bytes:
         """NUL-separated ids of `numbers`."""
-        lengths = self.names.entries["length"][numbers]
-        out = np.empty(int(lengths.sum()) + len(numbers), np.uint8)
+        out = np.empty(_bytes_of(self.names, numbers) + len(numbers), np.uint8)
         _gather(self.names, numbers, out)
         return out[:-1].tobytes() if len(numbers) else b""
 
@@ -229,6 +228,14 @@ def _release(
         free[counts[_FREE]] = number
         counts[_FREE] += 1
         counts[_LIVE] -= 1
+
+
+@kernel
+def _bytes_of(names: Names, numbers: NDArray[np.int32]) -> int:
+    size = 0
+    for number in numbers:
+        size += names.entries[number].length
+    return size
 
 
 @kernel
