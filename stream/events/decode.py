@@ -76,27 +76,23 @@ def decode(records: Sequence[Record], bounds: TimeBounds) -> Decoded:
     A record without a key, or with one that is not its shopper, is handed back to be written again
     under the right key, once; if it comes back wrong it is refused.
     """
-    block = Block.of(records).trimmed()
+    block = Block.of(records)
     n = len(block)
     out, kept = new_columns(n), np.zeros(n, np.bool_)
     data = np.frombuffer(block.data, np.uint8)
     # Headers only ever fill in what the scan requires to be there.
     scan(data, block.key, block.value, EVENT_MAX_BYTES, out, kept)
-    rest = np.flatnonzero(~kept).tolist()
-    users = block.key
+    names = _Names(block)
     refused: list[Refused] = []
     rekeyed: list[tuple[bytes, Record]] = []
     shown: dict[int, types.Impression] = {}
-    if rest:
-        names = _Names(block)
-        for k in rest:
-            event = _event(block[k], refused, rekeyed)
-            if event is not None:
-                kept[k] = True
-                _put(out, k, event, names)
-                if type(event) is types.Impression:
-                    shown[k] = event
-        data, users = names.data(), names.users
+    for k in np.flatnonzero(~kept).tolist():
+        event = _event(block[k], refused, rekeyed)
+        if event is not None:
+            kept[k] = True
+            _put(out, k, event, names)
+            if type(event) is types.Impression:
+                shown[k] = event
     kept = _in_time(block, out.ts_ms, kept, bounds, refused)
     good = np.flatnonzero(kept)
     batch = Batch(
@@ -109,8 +105,8 @@ def decode(records: Sequence[Record], bounds: TimeBounds) -> Decoded:
         order=out.order[good],
         price_minor=out.price_minor[good],
         quantity=out.quantity[good],
-        users=_joined(data, users[good]),
-        items=_joined(data, out.item[good]),
+        users=names.joined(names.users[good]),
+        items=names.joined(out.item[good]),
         shown=[(int(np.searchsorted(good, k)), event) for k, event in shown.items() if kept[k]],
     )
     return Decoded(batch, refused, rekeyed)
@@ -152,23 +148,26 @@ def _event(
 
 
 class _Names:
-    """Ids of events that were not scanned, behind the bytes of those that were."""
+    """Where ids lie: in the records' bytes, or, of events that were not scanned, behind these."""
 
     def __init__(self, block: Block) -> None:
         self.users = block.key.copy()
-        self._parts = [block.data]
-        self._end = len(block.data)
+        self._data = block.data
+        self._more = bytearray()
 
     def add(self, name: str) -> tuple[int, int]:
         """Where the id lies."""
-        part = name.encode()
-        self._parts.append(part)
-        self._end += len(part)
-        return self._end - len(part), self._end
+        start = len(self._data) + len(self._more)
+        self._more += name.encode()
+        return start, len(self._data) + len(self._more)
 
-    def data(self) -> NDArray[np.uint8]:
-        """The bytes of all."""
-        return np.frombuffer(b"".join(self._parts), np.uint8)
+    def joined(self, spans: NDArray[np.int64]) -> bytes:
+        """The ids at `spans` (n, 2), NUL-separated."""
+        if not len(spans):
+            return b""
+        out = np.empty(int((spans[:, 1] - spans[:, 0]).sum()) + len(spans), np.uint8)
+        gather(np.frombuffer(self._data, np.uint8), np.frombuffer(bytes(self._more), np.uint8), spans, out)
+        return out[:-1].tobytes()
 
 
 def _put(out: Columns, k: int, event: types.AnyEvent, names: _Names) -> None:
@@ -201,15 +200,6 @@ def _in_time(
         said = f"ts {ts_ms[k]} lies too far from the record's own time {block.timestamp[k]}"
         refused.append(Refused(block[k], "too-old" if late[k] else "from-the-future", said))
     return kept & ~bad
-
-
-def _joined(data: NDArray[np.uint8], spans: NDArray[np.int64]) -> bytes:
-    """What lies at `spans` (n, 2), NUL-separated."""
-    if not len(spans):
-        return b""
-    out = np.empty(int((spans[:, 1] - spans[:, 0]).sum()) + len(spans), np.uint8)
-    gather(data, spans, out)
-    return out[:-1].tobytes()
 
 
 def _reason(message: str) -> str:

@@ -283,12 +283,17 @@ def scan(
 
 
 @kernel
-def gather(data: NDArray[np.uint8], spans: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
-    """Write what lies at `spans` (n, 2), each followed by a NUL."""
+def gather(
+    data: NDArray[np.uint8], more: NDArray[np.uint8], spans: NDArray[np.int64], out: NDArray[np.uint8]
+) -> None:
+    """Write what lies at `spans` (n, 2) in `data`, or in `more` behind it, each followed by a NUL."""
     at = 0
     for n in range(len(spans)):
-        for k in range(spans[n, 0], spans[n, 1]):
-            out[at] = data[k]
-            at += 1
+        start, size = spans[n, 0], spans[n, 1] - spans[n, 0]
+        source = data if start < len(data) else more
+        start -= 0 if start < len(data) else len(data)
+        for k in range(size):
+            out[at + k] = source[start + k]
+        at += size
         out[at] = 0
         at += 1
