@@ -140,7 +140,7 @@ def _batches(data: bytes) -> Iterator[tuple[int, int]]:
     at = 0
     while at + _MAGIC < len(data):
         stop = at + FROM_LENGTH + struct.unpack_from(">i", data, at + 8)[0]
-        if stop > len(data):
+        if not at + _MAGIC < stop <= len(data):
             return
         yield at, stop
         at = stop
