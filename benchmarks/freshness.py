@@ -41,7 +41,7 @@ SHOPPER_EVERY_S = 0.02
 PAIR_EVERY_S = 0.5
 PROBE_EVERY_S, PROBES = 0.025, 16
 PACE_PER_S = 13_000.0
-"""Half of what one worker does on the machine of docs/performance.md."""
+"""A third of what one worker does on the machine of docs/performance.md, beside this driver."""
 SECONDS = 60.0
 WARM_UP_S = 5.0
 REBALANCE_AFTER = 0.6
