@@ -39,6 +39,19 @@ changed most. So a new item is recommended at once however many others are due, 
 asks for it the more rarely the longer that is."""
 
 
+class Wanted(NamedTuple):
+    """Rows of other workers that ranking wants: those of which it has no neighbours yet, and those to be
+    refreshed. A flag in the row keeps each item in one of the two, once."""
+
+    soon: Due
+    later: Due
+
+
+def new_wanted(max_items: int) -> Wanted:
+    """Empty queues."""
+    return Wanted(new_due(max_items), new_due(max_items))
+
+
 def new_lists_due(max_items: int) -> ListsDue:
     """Empty queues."""
     flags, told = reserve(max_items, np.bool_), reserve(max_items, np.float32)
@@ -55,6 +68,22 @@ def push(due: Due, number: int) -> None:
     """Append an item. The caller has seen that its flag was not set, and sets it."""
     due.number[due.ends[1] % len(due.number)] = number
     due.ends[1] += 1
+
+
+@kernel
+def push_wanted(wanted: Wanted, row: Row, number: int) -> None:
+    """Queue an item whose row is another worker's. A new one would wait for seconds behind all others."""
+    if not row.wanted:
+        row.wanted = True
+        push(wanted.later if row.viewed.item[0] > 0 else wanted.soon, number)
+
+
+def pop_wanted(wanted: Wanted, rows: NDArray[np.void], limit: int) -> NDArray[np.int32]:
+    """Take out up to `limit` items."""
+    soon = pop(wanted.soon, limit)
+    numbers = np.concatenate([soon, pop(wanted.later, limit - len(soon))])
+    rows["wanted"][numbers] = False
+    return numbers
 
 
 @kernel

@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from stream.items.due import pop
+from stream.items.due import pop_wanted
 from stream.items.table import ItemTable
 from stream.values import Ranked
 
@@ -24,10 +24,10 @@ class Foreign:
         self._table = table
 
     def wanted(self, limit: int) -> list[bytes]:
-        """Ids of up to `limit` items, the longest waiting first. Used again, they are wanted again."""
-        numbers = pop(self._table.wanted, limit)
+        """Ids of up to `limit` items, first those of which nothing is known, the longest waiting first. Used
+        again, they are wanted again."""
         rows = self._table.rows
-        rows["wanted"][numbers] = False
+        numbers = pop_wanted(self._table.wanted, rows, limit)
         numbers = numbers[~rows["owned"][numbers]]
         return self._table.interner.blob(numbers).split(b"\0") if len(numbers) else []
 

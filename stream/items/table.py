@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.items.cooccurrence import rescale
-from stream.items.due import new_due, new_lists_due
+from stream.items.due import new_due, new_lists_due, new_wanted
 from stream.items.row import BUCKETS, ITEM
 from stream.state.arena import reserve
 from stream.state.decay import Decay
@@ -54,7 +54,7 @@ class ItemTable:
         self.clock_ms = -1
         self.lists_due = new_lists_due(max_items)
         self.price_due = new_due(max_items)
-        self.wanted = new_due(max_items)
+        self.wanted = new_wanted(max_items)
 
     def numbers(self, blob: bytes, count: int) -> NDArray[np.int32]:
         """Numbers of `count` NUL-separated ids (-1 for an empty one), each with its home partition.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.items.cooccurrence import per_weight
-from stream.items.due import Due, push
+from stream.items.due import Wanted, push_wanted
 from stream.items.row import BOUGHT, LED_TO, VIEWED
 from stream.items.table import Facts
 from stream.recommend.popular import Leaders
@@ -128,7 +128,7 @@ def _offer_row(scratch: Scratch, facts: Facts, row: Row, kind: int, rank: int, f
 def gather(
     scratch: Scratch,
     rows: NDArray[np.void],
-    wanted: Due,
+    wanted: Wanted,
     facts: Facts,
     leaders: Leaders,
     shopper: Row,
@@ -152,9 +152,8 @@ def gather(
         if shopper.recent[rank] == 0:
             break
         row = rows[shopper.recent[rank] - 1]
-        if not row.owned and not row.wanted:
-            row.wanted = True
-            push(wanted, shopper.recent[rank] - 1)
+        if not row.owned:
+            push_wanted(wanted, row, shopper.recent[rank] - 1)
         _offer_row(scratch, facts, row.viewed, VIEWED, rank, row.foreign)
         if row.bought.item[0] > 0:
             _offer_row(scratch, facts, row.bought, BOUGHT, rank, row.foreign)

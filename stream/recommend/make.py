@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.items.due import Due
+from stream.items.due import Wanted
 from stream.items.table import Facts
 from stream.recommend.candidates import Scratch, clear, gather
 from stream.recommend.encode import Lists
@@ -21,7 +21,7 @@ class Ranker(NamedTuple):
     """What lists are made from: item rows, popularity, the model, and room to work in."""
 
     items: NDArray[np.void]
-    wanted: Due
+    wanted: Wanted
     facts: Facts
     item_names: Names
     leaders: Leaders

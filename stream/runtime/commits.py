@@ -18,7 +18,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream.errors import LayoutError
-from stream.runtime.blocks import read_in_blocks
+from stream.runtime.fetch import read_in_blocks
 from stream.runtime.trouble import CALM, Trouble
 
 log = logging.getLogger(__name__)

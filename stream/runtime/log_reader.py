@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from stream.events.block import until
-from stream.runtime.blocks import read_in_blocks
 from stream.runtime.connection import close, kafka_arguments, started
+from stream.runtime.fetch import read_in_blocks
 from stream.runtime.settings import Settings
 
 FETCH_MAX_WAIT_MS = 20

@@ -52,3 +52,14 @@ def test_what_is_no_list_of_ours_is_refused_and_changes_nothing(worker, broken):
         assert refused is not None
         assert "b'chair'" in refused
     assert lists(worker, "v") == ["desk", "lamp"]
+
+
+def test_an_item_of_which_nothing_is_known_does_not_wait_behind_those_to_be_refreshed(worker):
+    known = [f"i{k}" for k in range(20)]
+    for name in ("chair", *known):
+        assert worker.engine.adopt(name.encode(), similar(), None) is None
+    worker.engine.wanted(100)
+    worker.feed(log([event("view", "v", name) for name in [*known, "new"]], 10))
+    first, *others = worker.engine.wanted(2)
+    assert first == b"new"
+    assert sorted([*others, *worker.engine.wanted(100)]) == sorted(name.encode() for name in known)

@@ -1,7 +1,7 @@
 """Fetches as blocks: aiokafka's consumer hands out columns, where it makes an object for each record.
 
 Only how a fetch is unpacked is replaced, and only in the consumers that ask for it; what the fetcher does
-with it is its own. Private parts of aiokafka 0.14: `tests/unit/test_blocks.py` holds them.
+with it is its own. Private parts of aiokafka 0.14: `tests/unit/test_fetch.py` holds them.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from stream.events.block import Block
 from stream.events.records import LogRecord
-from stream.runtime.blocks import _Fetch, _Records, _with_ours, read_in_blocks, unpacked
+from stream.runtime.fetch import _Fetch, _Records, _with_ours, read_in_blocks, unpacked
 from stream.runtime.record_batch import FROM_CRC
 
 TP0 = TopicPartition("events", 0)
