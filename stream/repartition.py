@@ -22,6 +22,7 @@ from stream.state import bucket as saved
 from stream.state.bucket import Bucket, Parts
 from stream.state.hashing import partition_ids
 from stream.state.interner import Interner
+from stream.state.texts import Texts
 
 
 class Moved(NamedTuple):
@@ -119,7 +120,7 @@ class _Unit:
 
 
 def _homes(ids: Sequence[bytes], partitions: int) -> NDArray[np.int64]:
-    return partition_ids(b"\0".join(ids), len(ids), partitions)
+    return partition_ids(Texts.of(ids), partitions)
 
 
 def _refuse_strays(bucket: Bucket, partition: int, partitions: int) -> None:

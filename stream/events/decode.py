@@ -1,7 +1,7 @@
 """From Kafka records to columns: everything checked once, everything refused with its reason.
 
 A batch becomes a `Batch`: one array per field, one row per accepted record, in offset order. What
-`stream.events.scan` can read costs about .4 µs a record, all else some 8 µs.
+`stream.events.scan` can read costs about .5 µs a record, all else some 10 µs.
 """
 
 from __future__ import annotations

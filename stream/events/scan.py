@@ -1,4 +1,4 @@
-"""The events that shops mostly send, read by a kernel: about .3 µs each, where Python takes 2.5.
+"""The events that shops mostly send, read by a kernel: about .4 µs each, where Python takes ten.
 
 It reads what is written plainly: a flat object of known fields, each once, ASCII without escapes, whole
 milliseconds, prices of at most two decimals. Whatever else there is, right or wrong, it leaves to
@@ -16,6 +16,7 @@ from stream.events.codes import CART, HIDE, LIKE, NO_PRICE, PURCHASE, REMOVE, RE
 from stream.events.types import ID_MAX_CHARS
 from stream.state.hashing import hash64
 from stream.state.jit import kernel, long_kernel
+from stream.state.texts import put
 
 
 class Columns(NamedTuple):
@@ -289,11 +290,10 @@ def gather(
     """Write what lies at `spans` (n, 2) in `data`, or in `more` behind it, each followed by a NUL."""
     at = 0
     for n in range(len(spans)):
-        start, size = spans[n, 0], spans[n, 1] - spans[n, 0]
-        source = data if start < len(data) else more
-        start -= 0 if start < len(data) else len(data)
-        for k in range(size):
-            out[at + k] = source[start + k]
-        at += size
+        start, stop = spans[n]
+        if start < len(data):
+            at = put(out, at, data, start, stop)
+        else:
+            at = put(out, at, more, start - len(data), stop - len(data))
         out[at] = 0
         at += 1

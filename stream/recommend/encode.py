@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stream.effects import VERSION_CHARS, VERSION_PREFIX
 from stream.state.interner import Names
 from stream.state.jit import kernel, long_kernel
-from stream.state.texts import Texts
+from stream.state.texts import Texts, put
 
 # The longest id is 128 characters of 4 bytes, every one of which might need a backslash.
 _ITEM_BYTES = 128 * 4 + 2 + 12 + 14
@@ -99,14 +99,6 @@ class Writer:
         return Texts.chained(values)
 
 
-@kernel
-def _put(out: NDArray[np.uint8], at: int, text: NDArray[np.uint8]) -> int:
-    for byte in text:
-        out[at] = byte
-        at += 1
-    return at
-
-
 @long_kernel
 def _write(
     lists: Lists,
@@ -128,7 +120,7 @@ def _write(
         if at + worst > len(out):
             break
         begin = at
-        at = _put(out, at, head)
+        at = put(out, at, head, 0, len(head))
         digits = offsets[n]
         for k in range(16):
             out[begin + len(VERSION_PREFIX) + VERSION_CHARS - 1 - k] = _ZERO + digits % 10
@@ -155,7 +147,7 @@ def _write(
                 out[at] = _COMMA
                 at += 1
             code = lists.reason[n, k]
-            at = _put(out, at, reasons[code, : reason_lengths[code]])
+            at = put(out, at, reasons[code], 0, reason_lengths[code])
         for byte in b"]}":
             out[at] = byte
             at += 1

@@ -22,7 +22,7 @@ from stream.events.block import Block
 from stream.runtime.record_batch import BATCH_HEADER, FROM_CRC, FROM_LENGTH, Body, unpack_records
 
 _CODEC, _LOG_APPEND_TIME, _CONTROL = 7, 8, 32
-_MAGIC = struct.calcsize(">qii")
+_LENGTH, _MAGIC = struct.calcsize(">q"), struct.calcsize(">qii")
 _DECOMPRESS = {
     1: (codec.has_gzip, codec.gzip_decode),
     2: (codec.has_snappy, codec.snappy_decode),
@@ -139,7 +139,7 @@ def _batches(data: bytes) -> Iterator[tuple[int, int]]:
     """(start, end) of every whole batch: a fetch may end in the middle of one."""
     at = 0
     while at + _MAGIC < len(data):
-        stop = at + FROM_LENGTH + struct.unpack_from(">i", data, at + 8)[0]
+        stop = at + FROM_LENGTH + struct.unpack_from(">i", data, at + _LENGTH)[0]
         if not at + _MAGIC < stop <= len(data):
             return
         yield at, stop

@@ -13,6 +13,7 @@ from stream.runtime.held import Held
 from stream.runtime.sole_worker import SoleWorker
 from stream.runtime.topics import EVENTS, ITEM_UPDATES
 from stream.state.hashing import partition_ids
+from stream.state.texts import Texts
 
 BATCH = 16_384
 """Events counted at once: two thousand a partition."""
@@ -52,7 +53,7 @@ class History:
             return []
         self.counted += len(events)
         keys = [event.user_id.encode() for event in events]
-        places = partition_ids(b"\0".join(keys), len(keys), self._partitions)
+        places = partition_ids(Texts.of(keys), self._partitions)
         time_ms, refused = now_ms(), list[Refused]()
         logs: list[list[LogRecord]] = [[] for _ in range(self._partitions)]
         for partition, key, event in zip(places.tolist(), keys, events, strict=True):

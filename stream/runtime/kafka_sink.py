@@ -42,8 +42,8 @@ class Outgoing(NamedTuple):
 
 _Place = tuple[str, int]
 """Topic and partition."""
-_Batches = Callable[[], list[BatchBuilder]]
-"""Makes the batches for one place: anew for each attempt, since a batch is numbered when it is sent."""
+_Batches = list[Callable[[], list[BatchBuilder]]]
+"""Make the batches for one place, in order: anew for each attempt, as a batch is numbered when it is sent."""
 
 
 class KafkaSink:
@@ -94,7 +94,7 @@ class KafkaSink:
             rows.setdefault((topic, partition), []).append(message)
             sent += 1
         for place, some in rows.items():
-            batches[place] = partial(self._batches, some)
+            batches.setdefault(place, []).append(partial(self._batches, some))
         if batches:
             await self._deliver(batches)
             self.sent += sent
@@ -106,7 +106,7 @@ class KafkaSink:
         for packed in pack_records(values.ids, values.values, count, MAX_BATCH_BYTES):
             places.setdefault(packed.partition, []).append(packed)
         for partition, some in places.items():
-            batches[topic, partition] = partial(_packed_batches, some)
+            batches.setdefault((topic, partition), []).append(partial(_packed_batches, some))
 
     def _batches(self, rows: Iterable[Outgoing]) -> list[BatchBuilder]:
         batch, timestamp = self._producer.create_batch(), now_ms()
@@ -159,7 +159,9 @@ class KafkaSink:
     async def _deliver_to(self, place: _Place, batches: _Batches) -> None:
         topic, partition = place
         deliveries = [
-            await self._producer.send_batch(batch, topic, partition=partition) for batch in batches()
+            await self._producer.send_batch(batch, topic, partition=partition)
+            for make in batches
+            for batch in make()
         ]
         for outcome in await asyncio.gather(*deliveries, return_exceptions=True):
             if isinstance(outcome, BaseException):

@@ -1,4 +1,6 @@
-"""Kafka's record batches, packed and unpacked by kernels: about .2 µs a record, where aiokafka takes 2.
+"""Kafka's record batches, packed and unpacked by kernels, without a call of Python's for each record.
+
+Packing 450 bytes takes about .8 µs, unpacking an event .1 µs.
 
 Format version 2, not compressed: https://kafka.apache.org/documentation/#recordbatch
 """
@@ -15,9 +17,9 @@ from aiokafka.record.util import calc_crc32c, decode_varint
 from numpy.typing import NDArray
 
 from stream.events.block import Block
-from stream.state.hashing import murmur2
+from stream.state.hashing import partition_ids
 from stream.state.jit import kernel, long_kernel
-from stream.state.texts import Texts
+from stream.state.texts import Texts, put
 
 # Base offset, length, leader's epoch, magic, CRC; attributes, last offset, first and last timestamp, the
 # producer's id, epoch and sequence, count.
@@ -69,8 +71,7 @@ class PackedBatch(BatchBuilder):  # type: ignore[misc]
 def pack_records(keys: Texts, values: Texts, partitions: int, most_bytes: int) -> list[Packed]:
     """Batches of up to `most_bytes` (or one record) for each partition, by murmur2 of the key, in order."""
     n = len(keys)
-    places = np.empty(n, np.int64)
-    _place(keys.array, keys.ends, partitions, places)
+    places = partition_ids(keys, partitions)
     order = np.argsort(places, kind="stable")
     # Address space for as many headers as there may be; most of it is never touched.
     out = np.empty(len(keys.data) + len(values.data) + n * (_RECORD_BYTES + _ROOM), np.uint8)
@@ -83,16 +84,6 @@ def pack_records(keys: Texts, values: Texts, partitions: int, most_bytes: int) -
         batches.append(Packed(int(places[order[first]]), count, bytearray(out[start:end])))
         start, first = end, first + count
     return batches
-
-
-@kernel
-def _place(
-    keys: NDArray[np.uint8], key_ends: NDArray[np.int64], partitions: int, places: NDArray[np.int64]
-) -> None:
-    start = 0
-    for k in range(len(places)):
-        places[k] = murmur2(keys, start, key_ends[k]) % partitions
-        start = key_ends[k]
 
 
 @kernel
@@ -148,13 +139,8 @@ def _pack(
         at = _put_varint(out, at, size)
         out[at] = out[at + 1] = 0  # attributes, and the time since the batch's
         at = _put_varint(out, at + 2, counts[batch])
-        at = _put_varint(out, at, key_bytes)
-        for j in range(key_bytes):
-            out[at + j] = keys[key_at + j]
-        at = _put_varint(out, at + key_bytes, value_bytes)
-        for j in range(value_bytes):
-            out[at + j] = values[value_at + j]
-        at += value_bytes
+        at = put(out, _put_varint(out, at, key_bytes), keys, key_at, key_ends[k])
+        at = put(out, _put_varint(out, at, value_bytes), values, value_at, value_ends[k])
         out[at] = 0  # headers
         at += 1
         counts[batch] += 1

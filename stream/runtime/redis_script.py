@@ -1,6 +1,6 @@
 """The script that guards values in Redis by their version, and its calls, packed by a kernel.
 
-A call costs about .4 µs of this process for a value of 450 bytes.
+About .7 µs for a value of 450 bytes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from stream.effects import VERSION_CHARS, VERSION_PREFIX
 from stream.state.hashing import hash64
 from stream.state.jit import kernel, long_kernel
-from stream.state.texts import Texts
+from stream.state.texts import Texts, put
 
 _GUARDED = len(VERSION_PREFIX) + VERSION_CHARS
 SCRIPT = f"""
@@ -71,22 +71,12 @@ def pack_calls(
 
 
 @kernel
-def _put_number(out: NDArray[np.uint8], at: int, number: int) -> int:
-    digits, rest = 1, number // 10
-    while rest:
+def _digits(number: int) -> int:
+    digits = 1
+    while number > 9:
         digits += 1
-        rest //= 10
-    for k in range(digits):
-        out[at + digits - 1 - k] = 0x30 + number % 10
         number //= 10
-    return at + digits
-
-
-@kernel
-def _put_length(out: NDArray[np.uint8], at: int, mark: int, length: int) -> int:
-    out[at] = mark
-    at = _put_number(out, at + 1, length)
-    return _put_end(out, at)
+    return digits
 
 
 @kernel
@@ -96,20 +86,24 @@ def _put_end(out: NDArray[np.uint8], at: int) -> int:
 
 
 @kernel
-def _put(out: NDArray[np.uint8], at: int, data: NDArray[np.uint8], start: int, stop: int) -> int:
-    for j in range(stop - start):
-        out[at + j] = data[start + j]
-    return at + stop - start
+def _put_number(out: NDArray[np.uint8], at: int, number: int) -> int:
+    """A number, and the end of the line."""
+    stop = at + _digits(number)
+    for k in range(stop - at):
+        out[stop - 1 - k] = 0x30 + number % 10
+        number //= 10
+    return _put_end(out, stop)
+
+
+@kernel
+def _put_length(out: NDArray[np.uint8], at: int, mark: int, length: int) -> int:
+    out[at] = mark
+    return _put_number(out, at + 1, length)
 
 
 @kernel
 def _put_bulk_number(out: NDArray[np.uint8], at: int, number: int) -> int:
-    digits, rest = 1, number // 10
-    while rest:
-        digits += 1
-        rest //= 10
-    at = _put_length(out, at, 0x24, digits)
-    return _put_end(out, _put_number(out, at, number))
+    return _put_number(out, _put_length(out, at, 0x24, _digits(number)), number)
 
 
 @long_kernel
@@ -132,15 +126,15 @@ def _pack(
     for call in range(len(call_ends)):
         last = call_ends[call]
         at = _put_length(out, at, 0x2A, 4 + 2 * (last - first))
-        at = _put(out, at, head, 0, len(head))
+        at = put(out, at, head, 0, len(head))
         at = _put_bulk_number(out, at, last - first)
         for n in range(first, last):
             k = order[n]
             start = id_ends[k - 1] if k else 0
             at = _put_length(out, at, 0x24, len(before) + id_ends[k] - start + len(after))
-            at = _put(out, at, before, 0, len(before))
-            at = _put(out, at, ids, start, id_ends[k])
-            at = _put_end(out, _put(out, at, after, 0, len(after)))
+            at = put(out, at, before, 0, len(before))
+            at = put(out, at, ids, start, id_ends[k])
+            at = _put_end(out, put(out, at, after, 0, len(after)))
         k = order[first]
         shorter_s = hash64(ids, id_ends[k - 1] if k else 0, id_ends[k]) * jitter_s
         at = _put_bulk_number(out, at, max(int(ttl_s - shorter_s), 1))
@@ -148,6 +142,6 @@ def _pack(
             k = order[n]
             start = value_ends[k - 1] if k else 0
             at = _put_length(out, at, 0x24, value_ends[k] - start)
-            at = _put_end(out, _put(out, at, values, start, value_ends[k]))
+            at = _put_end(out, put(out, at, values, start, value_ends[k]))
         ends[call] = at
         first = last

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from stream.effects import Values, merged
 from stream.errors import BrokerError
@@ -39,29 +38,21 @@ class RedisCounts:
     retries: int = 0
 
 
-class _Entries(NamedTuple):
-    """Values of one kind, the ids in their keys, and what stands around these."""
+@dataclass(frozen=True, slots=True)
+class _Entries:
+    """Values of one kind, the ids in their keys, and what stands around these. Its keys are made only for
+    whoever goes through them."""
 
     ids: Texts
     values: Texts
     before: bytes
     after: bytes
 
-    def keys(self) -> _Keys:
-        return _Keys(self)
-
-
-class _Keys:
-    """Keys, made only for whoever looks at them."""
-
-    def __init__(self, entries: _Entries) -> None:
-        self._entries = entries
-
     def __len__(self) -> int:
-        return len(self._entries.ids)
+        return len(self.ids)
 
     def __iter__(self) -> Iterator[bytes]:
-        return (self._entries.before + entity + self._entries.after for entity in self._entries.ids)
+        return (self.before + entity + self.after for entity in self.ids)
 
 
 class RedisSink:
@@ -134,7 +125,7 @@ class RedisSink:
         route = await self._connect()
         refused = written = 0
         for entries in many:
-            for connection, calls in route.split(entries.keys(), KEYS_PER_CALL).items():
+            for connection, calls in route.split(entries, KEYS_PER_CALL).items():
                 packed = pack_calls(
                     entries.ids, entries.values, entries.before, entries.after, calls, self._ttl_s
                 )
@@ -142,7 +133,7 @@ class RedisSink:
                     if not isinstance(reply, int):
                         raise _error(reply)
                     refused += reply
-            written += len(entries.ids)
+            written += len(entries)
         self.counts.refused += refused
         self.counts.written += written - refused
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.state.jit import kernel
+from stream.state.texts import Texts
 
 NUL = 0
 """Separator of ids in a blob; ids cannot hold it (`stream.events.types.Id`)."""
@@ -71,19 +72,18 @@ def murmur2(data: NDArray[np.uint8], start: int, stop: int) -> int:
     return np.int64(h) & 0x7FFFFFFF  # type: ignore[return-value]
 
 
-def partition_ids(blob: bytes, n: int, partitions: int) -> NDArray[np.int64]:
-    """Kafka's default partition of each of `n` NUL-separated ids."""
-    places = np.empty(n, np.int64)
-    _partition_ids(np.frombuffer(blob, np.uint8), partitions, places)
+def partition_ids(ids: Texts, partitions: int) -> NDArray[np.int64]:
+    """Kafka's default partition of each id."""
+    places = np.empty(len(ids), np.int64)
+    _partition_ids(ids.array, ids.ends, partitions, places)
     return places
 
 
 @kernel
-def _partition_ids(blob: NDArray[np.uint8], count: int, out: NDArray[np.int64]) -> None:
+def _partition_ids(
+    data: NDArray[np.uint8], ends: NDArray[np.int64], count: int, out: NDArray[np.int64]
+) -> None:
     start = 0
     for k in range(len(out)):
-        stop = start
-        while stop < len(blob) and blob[stop] != NUL:
-            stop += 1
-        out[k] = murmur2(blob, start, stop) % count
-        start = stop + 1
+        out[k] = murmur2(data, start, ends[k]) % count
+        start = ends[k]

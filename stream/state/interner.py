@@ -16,7 +16,7 @@ from stream.errors import StreamError
 from stream.state.arena import reserve
 from stream.state.hashing import NUL, hash64
 from stream.state.jit import kernel
-from stream.state.texts import Texts
+from stream.state.texts import Texts, put
 
 ENTRY = np.dtype([("hash", np.uint64), ("start", np.int64), ("length", np.int32), ("room", np.int32)])
 """One interned id: its hash (0 = free), where its bytes lie in the arena, and the room they have."""
@@ -87,15 +87,15 @@ class Interner:
 
     def blob(self, numbers: NDArray[np.int32]) -> bytes:
         """NUL-separated ids of `numbers`."""
-        out = np.empty(_bytes_of(self.names, numbers) + len(numbers), np.uint8)
-        _gather(self.names, numbers, out)
+        out = np.full(_bytes_of(self.names, numbers) + len(numbers), NUL, np.uint8)
+        _write(self.names, numbers, 1, out)
         return out[:-1].tobytes() if len(numbers) else b""
 
     def texts(self, numbers: NDArray[np.int32]) -> Texts:
         """The ids of `numbers`."""
         ends = np.cumsum(self.names.entries["length"][numbers], dtype=np.int64)
         out = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8)
-        _write(self.names, numbers, out)
+        _write(self.names, numbers, 0, out)
         return Texts(out.tobytes(), ends)
 
     def release(self, numbers: NDArray[np.int32]) -> None:
@@ -239,22 +239,9 @@ def _bytes_of(names: Names, numbers: NDArray[np.int32]) -> int:
 
 
 @kernel
-def _write(names: Names, numbers: NDArray[np.int32], out: NDArray[np.uint8]) -> None:
+def _write(names: Names, numbers: NDArray[np.int32], gap: int, out: NDArray[np.uint8]) -> None:
+    """Write ids, `gap` bytes apart, which are left as they are."""
     at = 0
     for number in numbers:
         entry = names.entries[number]
-        for k in range(entry.length):
-            out[at + k] = names.arena[entry.start + k]
-        at += entry.length
-
-
-@kernel
-def _gather(names: Names, numbers: NDArray[np.int32], out: NDArray[np.uint8]) -> None:
-    at = 0
-    for number in numbers:
-        entry = names.entries[number]
-        for k in range(entry.length):
-            out[at + k] = names.arena[entry.start + k]
-        at += entry.length
-        out[at] = NUL
-        at += 1
+        at = put(out, at, names.arena, entry.start, entry.start + entry.length) + gap

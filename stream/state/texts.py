@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.state.jit import kernel
+
 
 class Texts:
     """Byte strings that lie one after another: text k is ``data[ends[k - 1]:ends[k]]``.
@@ -60,3 +62,11 @@ class Texts:
 
     def __repr__(self) -> str:
         return f"Texts.of({list(self)!r})"
+
+
+@kernel
+def put(out: NDArray[np.uint8], at: int, data: NDArray[np.uint8], start: int, stop: int) -> int:
+    """Write ``data[start:stop]`` to `out` at `at`; the place after it."""
+    for k in range(stop - start):
+        out[at + k] = data[start + k]
+    return at + stop - start
