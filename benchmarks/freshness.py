@@ -16,9 +16,9 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from aiokafka import AIOKafkaProducer
@@ -26,17 +26,21 @@ from redis import Redis
 
 from benchmarks import harness, pieces
 from benchmarks.contender import ContenderError, ending, start, stop
-from benchmarks.topics import partition_of, write
+from benchmarks.topics import write
 from benchmarks.workload import encode, generate
 from stream.local import Stack
 from stream.runtime import topics
+from stream.runtime.record_batch import Packed, PackedBatch, pack_records
 from stream.runtime.settings import Settings
+from stream.state.texts import Texts
 from stream.values import key_of
 
 PARTITIONS = 8
 SEED = 1
 FILL_EVENTS = 200_000
-STEP_S = 0.005
+STEP_S = 0.01
+"""Events are sent together that are due within so long, as producers do that linger."""
+BATCH_BYTES = 256 << 10
 SHOPPER_EVERY_S = 0.02
 PAIR_EVERY_S = 0.5
 PROBE_EVERY_S, PROBES = 0.025, 16
@@ -56,7 +60,10 @@ class Marker:
 
     shopper: str
     due_s: float
+    item: str
+    """What the shopper looks at."""
     pair: str = ""
+    awaited: bool = True
 
 
 class Reader(threading.Thread):
@@ -91,7 +98,7 @@ class Reader(threading.Thread):
                         self.seen.append((marker, now_s, holds))
                         with self._lock:
                             del self._waiting[marker.shopper]
-            time.sleep(0.001)
+            time.sleep(0.002)
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -107,33 +114,54 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
-def schedule(pace: float, seconds: float) -> Iterator[tuple[float, bytes, bytes, Marker | None]]:
-    """(due, key, value, marker) in the order in which they are due, in seconds from the beginning."""
-    load = encode(generate(round(pace * seconds), int(time.time()) * 1000, SEED + 1))
-    markers: list[tuple[float, str, str, str]] = []
+class Step(NamedTuple):
+    """What is due within one step, packed before the clock starts, to take little of the machine later."""
+
+    due_s: float
+    """End of the step, when all of it can be sent."""
+    batches: list[Packed]
+    markers: list[Marker]
+
+
+def schedule(pace: float, seconds: float) -> list[Step]:
+    """Load and markers in the order in which they are due, in seconds from the beginning."""
+    began_ms = int(time.time()) * 1000
+    markers = sorted(_markers(seconds), key=lambda marker: marker.due_s)
+    told = [
+        json.dumps(
+            {
+                "type": "view", "event_id": f"m{n}", "ts": began_ms + round(marker.due_s * 1000),
+                "user_id": marker.shopper, "session_id": marker.shopper, "item_id": marker.item,
+            }
+        ).encode()
+        for n, marker in enumerate(markers)
+    ]  # fmt: skip
+    load = list(encode(generate(round(pace * seconds), began_ms, SEED + 1)))
+    due_s = np.arange(len(load)) / pace
+    marked_s = np.array([marker.due_s for marker in markers])
+    steps: list[Step] = []
+    at = marked = 0
+    for end_s in np.arange(1, round(seconds / STEP_S) + 1) * STEP_S:
+        upto, marked_upto = np.searchsorted(due_s, end_s), np.searchsorted(marked_s, end_s)
+        keys = [key for _, key, _, _ in load[at:upto]]
+        keys += [marker.shopper.encode() for marker in markers[marked:marked_upto]]
+        values = [value for _, _, value, _ in load[at:upto]] + told[marked:marked_upto]
+        packed = pack_records(Texts.of(keys), Texts.of(values), PARTITIONS, BATCH_BYTES)
+        steps.append(Step(float(end_s), packed, [m for m in markers[marked:marked_upto] if m.awaited]))
+        at, marked = int(upto), int(marked_upto)
+    return steps
+
+
+def _markers(seconds: float) -> Iterator[Marker]:
     for k in range(round(seconds / SHOPPER_EVERY_S)):
-        markers.append((k * SHOPPER_EVERY_S, f"mark-{k}", f"i{k % 1000:06d}", ""))
+        yield Marker(f"mark-{k}", k * SHOPPER_EVERY_S, f"i{k % 1000:06d}")
     for k in range(round(seconds / PAIR_EVERY_S)):
         due_s = k * PAIR_EVERY_S
-        markers += [(due_s, f"pair-{k}", f"first-{k}", "-"), (due_s, f"pair-{k}", f"second-{k}", "-")]
-        markers += [
-            (due_s + j * PROBE_EVERY_S, f"probe-{k}-{j}", f"first-{k}", f"second-{k}")
-            for j in range(1, PROBES + 1)
-        ]
-    markers.sort(key=lambda marker: marker[0])
-    at = 0
-    for n, (_, key, value, _) in enumerate(load):
-        due_s = n / pace
-        while at < len(markers) and markers[at][0] <= due_s:
-            marker_due_s, shopper, item, pair = markers[at]
-            at += 1
-            marker = None if pair == "-" else Marker(shopper, marker_due_s, pair)
-            told = {
-                "type": "view", "event_id": f"m{at}", "ts": int(time.time() * 1000), "user_id": shopper,
-                "session_id": shopper, "item_id": item,
-            }  # fmt: skip
-            yield marker_due_s, shopper.encode(), json.dumps(told).encode(), marker
-        yield due_s, key, value, None
+        first, second = f"first-{k}", f"second-{k}"
+        yield Marker(f"pair-{k}", due_s, first, awaited=False)
+        yield Marker(f"pair-{k}", due_s, second, awaited=False)
+        for j in range(1, PROBES + 1):
+            yield Marker(f"probe-{k}-{j}", due_s + j * PROBE_EVERY_S, first, pair=second)
 
 
 @dataclass
@@ -144,40 +172,27 @@ class Sent:
     acknowledged_s: list[float] = field(default_factory=list)
 
 
-async def send(bootstrap: str, topic: str, plan: Iterator[Any], reader: Reader, began_s: float) -> Sent:
-    """Send what is due, every few milliseconds."""
+async def send(bootstrap: str, topic: str, plan: Sequence[Step], reader: Reader, began_s: float) -> Sent:
+    """Send each step when it is due."""
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=0, acks="all")
     await producer.start()
-    homes: dict[bytes, int] = {}
     sent = Sent()
     pending: set[Any] = set()
     try:
-        following = next(plan, None)
-        while following is not None:
+        for step in plan:
+            await asyncio.sleep(max(began_s + step.due_s - time.monotonic(), 0.0))
             now_s = time.monotonic() - began_s
-            batches: dict[int, Any] = {}
-            while following is not None and following[0] <= now_s:
-                due_s, key, value, marker = following
-                home = (
-                    homes.setdefault(key, partition_of(key, PARTITIONS)) if key not in homes else homes[key]
-                )
-                batch = batches.get(home)
-                if batch is None:
-                    batch = batches[home] = producer.create_batch()
-                batch.append(key=key, value=value, timestamp=int(time.time() * 1000))
-                if marker is not None:
-                    reader.expect(Marker(marker.shopper, began_s + due_s, marker.pair))
-                sent.late_s = max(sent.late_s, now_s - due_s)
-                following = next(plan, None)
-            for home, batch in batches.items():
-                batch.close()
-                delivery = await producer.send_batch(batch, topic, partition=home)
+            sent.late_s = max(sent.late_s, now_s - step.due_s)
+            for marker in step.markers:
+                reader.expect(replace(marker, due_s=began_s + marker.due_s))
+            for packed in step.batches:
+                batch = PackedBatch(packed, int(time.time() * 1000))
+                delivery = await producer.send_batch(batch, topic, partition=packed.partition)
                 pending.add(delivery)
                 delivery.add_done_callback(pending.discard)
                 delivery.add_done_callback(
                     lambda _, at_s=now_s: sent.acknowledged_s.append(time.monotonic() - began_s - at_s)
                 )
-            await asyncio.sleep(STEP_S)
         await asyncio.gather(*pending)
     finally:
         await producer.stop()
@@ -186,6 +201,7 @@ async def send(bootstrap: str, topic: str, plan: Iterator[Any], reader: Reader, 
 
 async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> dict[str, Any]:
     """Fill, load, join a second worker, measure; the whole report."""
+    plan = await asyncio.to_thread(schedule, options.pace, options.seconds)
     settings, environment = await harness.prepared(stack.bootstrap, stack.redis_url, PARTITIONS)
     events = settings.topic(topics.EVENTS)
     fill = encode(generate(FILL_EVENTS, int(time.time()) * 1000, SEED))
@@ -195,7 +211,6 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
     reader = Reader(stack.redis_url, settings.prefix)
     try:
         await _caught_up(settings, processes[0], logs[0])
-        plan = schedule(options.pace, options.seconds)
         reader.start()
         began_s = time.monotonic() + 0.5
         sending = asyncio.create_task(send(stack.bootstrap, events, plan, reader, began_s))

@@ -20,10 +20,12 @@ LAYOUT = 1
 """Version of this layout. A reader refuses a newer one, whatever follows its first six bytes. What was added
 without a new one, in the four spare bytes of the header or after the names, it leaves alone."""
 
-# Padded to 48 bytes, and columns follow by falling width, so that all of them are aligned views.
+# Magic, layout, source, since, upto; events, touches, pairs, names, bytes of the names. Padded to 48 bytes,
+# and columns follow by falling width, so that all of them are aligned views.
 _HEADER = struct.Struct("<4sHHqqIIIII4x")
 _START = struct.Struct("<4sH")
-_MAGIC = b"STRX"
+MAGIC = b"STRX"
+LAYOUT_AT, SOURCE_AT, SINCE_AT, UPTO_AT, SIZES_AT, HEADER_BYTES = 4, 6, 8, 16, 24, _HEADER.size
 
 
 class Touches(NamedTuple):
@@ -60,35 +62,13 @@ class Exchange(NamedTuple):
     n_names: int
 
 
-def encode(message: Exchange) -> bytes:
-    """Bytes of a message: header, then every column as it lies in memory (little-endian)."""
-    touches, pairs = message.touches, message.pairs
-    head = _HEADER.pack(
-        _MAGIC,
-        LAYOUT,
-        message.source,
-        message.since,
-        message.upto,
-        len(message.offset),
-        len(touches.event),
-        len(pairs.event),
-        message.n_names,
-        len(message.names),
-    )
-    columns = (
-        message.offset, message.ts_ms, touches.price_minor,
-        touches.event, touches.item, touches.quantity, pairs.event, pairs.item, pairs.other,
-        touches.code, pairs.code,
-    )  # fmt: skip
-    return b"".join([head, *[column.tobytes() for column in columns], message.names])
-
-
 def decode(value: bytes) -> Exchange:
-    """The message in `value`, its columns as views on the same bytes.
+    """The message in `value`, its columns as views on the same bytes: offsets, times, prices; event, item and
+    quantity of touches; event, item and other of pairs; codes of touches, of pairs; names.
 
     Raises `LayoutError` for a message of a newer layout, `ValueError` for anything else.
     """
-    if len(value) < _START.size or value[:4] != _MAGIC:
+    if len(value) < _START.size or value[:4] != MAGIC:
         raise ValueError(
             "a record of item-updates is no exchange message: let only workers write to that topic"
         )
@@ -115,6 +95,12 @@ def decode(value: bytes) -> Exchange:
     code, pair_code = column(np.uint8, t), column(np.uint8, p)
     if len(value) < at + names_bytes:
         raise ValueError("an exchange message is cut short")
+    names = value[at : at + names_bytes]
+    events, items = np.concatenate([event, pair_event]), np.concatenate([item, pair_item, pair_other])
+    if n_names != (names.count(b"\0") + 1 if names else 0):
+        raise ValueError("an exchange message does not hold as many names as it says")
+    if events.max(initial=0) >= max(n, 1) or items.max(initial=0) >= max(n_names, 1):
+        raise ValueError("an exchange message speaks of what it does not hold")
     return Exchange(
         source,
         since,
@@ -123,7 +109,7 @@ def decode(value: bytes) -> Exchange:
         ts_ms,
         Touches(event, item, code, quantity, price_minor),
         Pairs(pair_event, pair_item, pair_other, pair_code),
-        value[at : at + names_bytes],
+        names,
         n_names,
     )
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.effects import Effects
+from stream.events.block import Block
 from stream.events.records import Record, Refused
-from stream.exchange import Exchange, Pairs, Touches, decode
+from stream.exchange import Pairs, Touches, decode
 from stream.items.cooccurrence import add_pairs
 from stream.items.demand import add_touches
+from stream.items.inbox import Run, read
 from stream.items.row import BUCKETS
 from stream.items.table import ItemTable
 from stream.state.decay import gain_at
@@ -41,7 +43,7 @@ class ItemUnit:
         self.lineage_ms = lineage_ms
         self.position = -1
         self.clock_ms = 0
-        self.watermark: dict[int, int] = {}
+        self._marks = np.zeros(16, np.int64)
         self.holes = 0
         self.repeated = 0
         self.pairs = 0
@@ -56,6 +58,17 @@ class ItemUnit:
         # By bucket, the last offset that was in it when it was loaded: a replay changes what lies above.
         self._positions = np.full(BUCKETS, -1, np.int64)
 
+    @property
+    def watermark(self) -> dict[int, int]:
+        """By source, the last offset that is in the rows."""
+        return {int(source): int(self._marks[source]) - 1 for source in np.flatnonzero(self._marks)}
+
+    @watermark.setter
+    def watermark(self, upto: Mapping[int, int]) -> None:
+        self._marks[:] = 0
+        for source, offset in upto.items():
+            self._mark(source, offset)
+
     def apply(self, records: Sequence[Record]) -> Effects:
         """One batch of exchange messages in. What is to be published is queued in the table.
 
@@ -63,16 +76,31 @@ class ItemUnit:
         message at all are refused.
         """
         effects = Effects()
-        for record in records:
-            try:
-                message = decode(record.value or b"")
-            except ValueError as error:
-                effects.refused.append(Refused(record, "not-an-exchange-message", str(error)))
-                continue
-            self._apply(message, record.offset)
-        if records:
-            self.position = records[-1].offset
+        block, at = Block.of(records), 0
+        most = len(block)
+        while at < len(block):
+            taken = self._apply(block, at, most)
+            if taken:
+                at += taken
+            elif most > 1:
+                # Who has to go from a full bucket must not depend on what happened to come together.
+                most = 1
+            else:
+                at += self._met(block[at], effects)
+        if at:
+            self.position = block[-1].offset
         return effects
+
+    def _met(self, record: Record, effects: Effects) -> int:
+        """What cannot be read is refused, and a source that is new gets a place (and the record another try):
+        how many records were dealt with."""
+        try:
+            message = decode(record.value or b"")
+        except ValueError as error:
+            effects.refused.append(Refused(record, "not-an-exchange-message", str(error)))
+            return 1
+        self._mark(message.source, self._upto(message.source))
+        return 0
 
     def leave_out(self, record: Record) -> None:
         """Pass over a message that cannot be applied: what it covers is lost, what follows it is no hole."""
@@ -81,42 +109,50 @@ class ItemUnit:
             message = decode(record.value or b"")
         except ValueError:
             return
-        if message.since <= self.watermark.get(message.source, -1) < message.upto:
-            self.watermark[message.source] = message.upto
+        if message.since <= self._upto(message.source) < message.upto:
+            self._mark(message.source, message.upto)
 
-    def _apply(self, message: Exchange, offset: int) -> None:
-        known = self.watermark.get(message.source, -1)
-        if message.since > known:
-            self.holes += 1
-            return
-        if message.upto <= known:
-            self.repeated += 1
-            return
-        self.watermark[message.source] = message.upto
-        table = self.table
-        touches, pairs = message.touches, message.pairs
-        fresh = int(np.searchsorted(message.offset, known, side="right"))
-        if fresh:
-            self.repeated += 1
-            touches = Touches(*_above(touches, fresh))
-            pairs = Pairs(*_above(pairs, fresh))
-        if not len(message.offset):
-            return
-        self._pass_time(int(message.ts_ms.max()), offset)
-        table.advance(self.clock_ms)
-        numbers = table.numbers(message.names, message.n_names)
-        if offset <= int(self._positions.max()):
-            behind = self._positions[table.rows["bucket"][numbers]] < offset
-            touches = Touches(*_where(touches, behind[touches.item]))
-            pairs = Pairs(*_where(pairs, behind[pairs.item]))
+    def _upto(self, source: int) -> int:
+        return int(self._marks[source]) - 1 if source < len(self._marks) else -1
+
+    def _mark(self, source: int, upto: int) -> None:
+        if source >= len(self._marks):
+            self._marks = np.pad(self._marks, (0, 2 * source + 1 - len(self._marks)))
+        self._marks[source] = upto + 1
+
+    def _apply(self, block: Block, at: int, most: int) -> int:
+        """Apply up to `most` messages from record `at` on; how many it were. 0 when there is none that can be
+        read, or several, and rows have to go before all of them have room."""
+        before, clock_ms = self._marks.copy(), self.clock_ms
+        run = read(block, at, most, self._marks, clock_ms, self.inactive_ms)
+        if len(run.ts_ms) and not self._add(run):
+            self._marks, self.clock_ms = before, clock_ms
+            return 0
+        self.holes += run.holes
+        self.repeated += run.repeated
+        return run.messages
+
+    def _add(self, run: Run) -> bool:
+        """Add what a run says to the rows. False, and no row has changed, if there is no room and the run is
+        of several messages."""
+        table, touches, pairs = self.table, run.touches, run.pairs
+        first, clock_ms = int(run.offset[0]), int(run.clock_ms[-1])
+        self._pass_time(clock_ms, first)
+        table.advance(clock_ms)
+        numbers = table.numbers(run.names, run.n_names)
+        if first <= int(self._positions.max()):
+            above = self._positions[table.rows["bucket"][numbers]]
+            touches = Touches(*_where(touches, above[touches.item] < run.offset[touches.event]))
+            pairs = Pairs(*_where(pairs, above[pairs.item] < run.offset[pairs.event]))
         item, pair_item = numbers[touches.item], numbers[pairs.item]
-        self._own(item, pair_item)
-        slow, fast, demand = gains = np.empty((3, len(message.ts_ms)))
-        gain_at(message.ts_ms, table.slow.landmark_ms, table.slow.half_life_ms, slow)
-        gain_at(message.ts_ms, table.fast.landmark_ms, table.fast.half_life_ms, fast)
-        gain_at(message.ts_ms, table.demand.landmark_ms, table.demand.half_life_ms, demand)
+        if not self._own(run, touches, item, pairs, pair_item):
+            return False
+        slow, fast, demand = gains = np.empty((3, len(run.ts_ms)))
+        gain_at(run.ts_ms, table.slow.landmark_ms, table.slow.half_life_ms, slow)
+        gain_at(run.ts_ms, table.fast.landmark_ms, table.fast.half_life_ms, fast)
+        gain_at(run.ts_ms, table.demand.landmark_ms, table.demand.half_life_ms, demand)
         add_touches(
-            table.rows, table.price_due, gains, message.ts_ms, touches.event, item, touches.code,
+            table.rows, table.price_due, gains, run.ts_ms, touches.event, item, touches.code,
             touches.quantity, touches.price_minor,
         )  # fmt: skip
         self.displaced += add_pairs(
@@ -124,6 +160,7 @@ class ItemUnit:
         )
         self.pairs += len(pair_item)
         self.touches += len(item)
+        return True
 
     def _pass_time(self, ts_ms: int, offset: int) -> None:
         """Let the clock follow, and forget items that nobody has looked at for `inactive_ms`."""
@@ -139,25 +176,37 @@ class ItemUnit:
         np.subtract.at(self.bucket_size, self.table.rows["bucket"][gone], 1)
         self.table.drop(gone)
 
-    def _own(self, item: NDArray[np.int32], pair_item: NDArray[np.int32]) -> None:
-        """Give every item that is new here a row, making room in its bucket first."""
+    def _own(
+        self, run: Run, touches: Touches, item: NDArray[np.int32], pairs: Pairs, pair_item: NDArray[np.int32]
+    ) -> bool:
+        """Give every item that is new here a row, making room in its bucket first; False as of `_add`."""
         rows = self.table.rows
-        found = np.empty(len(item) + len(pair_item), np.int32)
-        new = found[: _new(rows, item, pair_item, found)]
-        if not len(new):
-            return
+        found, clock_ms = (
+            np.empty(len(item) + len(pair_item), np.int32),
+            np.empty(len(item) + len(pair_item), np.int64),
+        )
+        made = _new(rows, touches.event, item, pairs.event, pair_item, run.clock_ms, found, clock_ms)
+        new = found[:made]
+        if not made:
+            return True
         buckets = rows["bucket"][new]
         np.add.at(self.bucket_size, buckets, 1)
         if self.bucket_size.max() > self._bucket_cap:
+            if run.messages > 1:
+                np.subtract.at(self.bucket_size, buckets, 1)
+                rows["owned"][new] = False
+                return False
             for bucket in np.unique(buckets[self.bucket_size[buckets] > self._bucket_cap]).tolist():
-                count = int(np.count_nonzero(buckets == bucket))
-                self._evict(bucket, count, np.concatenate([item, pair_item]))
+                self._evict(
+                    bucket, int(np.count_nonzero(buckets == bucket)), np.concatenate([item, pair_item])
+                )
         # A copy of what another worker published; rows that nobody owned are empty else.
         foreign = new[rows["foreign"][new]]
         if len(foreign):
             self.table.drop(foreign)
         rows["owned"][new] = True
-        rows["last_ts_ms"][new] = self.clock_ms
+        rows["last_ts_ms"][new] = clock_ms[:made]
+        return True
 
     def _evict(self, bucket: int, count: int, numbers: NDArray[np.int32]) -> None:
         """Make room for `count` rows, and for an eighth of the bucket: the least recent go, ties by the
@@ -204,23 +253,33 @@ def _where(columns: Sequence[NDArray[Any]], keep: NDArray[np.bool_]) -> list[NDA
     return [column[keep] for column in columns]
 
 
-def _above(columns: Sequence[NDArray[Any]], fresh: int) -> list[NDArray[Any]]:
-    """Rows whose event index is `fresh` or later: the others were applied before."""
-    return _where(columns, columns[0] >= fresh)
-
-
 @kernel
 def _new(
-    rows: NDArray[np.void], item: NDArray[np.int32], pair_item: NDArray[np.int32], out: NDArray[np.int32]
+    rows: NDArray[np.void],
+    event: NDArray[np.uint32],
+    item: NDArray[np.int32],
+    pair_event: NDArray[np.uint32],
+    pair_item: NDArray[np.int32],
+    clock_ms: NDArray[np.int64],
+    out: NDArray[np.int32],
+    out_ms: NDArray[np.int64],
 ) -> int:
-    """Write the numbers that have no row here into `out`, each once, and mark them as owned; how many."""
-    n = 0
-    for numbers in (item, pair_item):
-        for number in numbers:
-            if not rows[number].owned:
-                rows[number].owned = True
-                out[n] = number
+    """Write the numbers of items without a row to `out`, each once, and the clock at the first event that
+    names them to `out_ms`; mark them as owned; how many."""
+    n = at = 0
+    for k in range(len(pair_event) + 1):
+        # Touches up to here, then the pair: the events of both ascend.
+        upto = pair_event[k] if k < len(pair_event) else len(clock_ms)
+        while at < len(event) and event[at] <= upto:
+            if not rows[item[at]].owned:
+                rows[item[at]].owned = True
+                out[n], out_ms[n] = item[at], clock_ms[event[at]]
                 n += 1
+            at += 1
+        if k < len(pair_event) and not rows[pair_item[k]].owned:
+            rows[pair_item[k]].owned = True
+            out[n], out_ms[n] = pair_item[k], clock_ms[pair_event[k]]
+            n += 1
     return n
 
 

@@ -19,7 +19,7 @@ from stream.cli import main
 from stream.effects import Effects
 from stream.engine import Engine
 from stream.events.records import Record
-from stream.exchange import Exchange
+from stream.items.inbox import Run
 from stream.items.unit import ItemUnit
 
 
@@ -49,16 +49,15 @@ def break_shoppers(how: str, item: bytes) -> None:
 
 def break_items(how: str, item: bytes) -> None:
     """Have item units fail at what is new to them of `item`."""
-    apply = ItemUnit._apply
+    add = ItemUnit._add
 
-    def faulty(self: ItemUnit, message: Exchange, offset: int) -> None:
-        names = message.names.split(b"\0")
-        new = message.offset[message.touches.event] > self.watermark.get(message.source, -1)
-        if item in (names[k] for k in message.touches.item[new].tolist()):
+    def faulty(self: ItemUnit, run: Run) -> bool:
+        names = run.names.split(b"\0")
+        if item in (names[k] for k in run.touches.item.tolist()):
             fail(how)
-        apply(self, message, offset)
+        return add(self, run)
 
-    setattr(ItemUnit, "_apply", faulty)  # noqa: B010
+    setattr(ItemUnit, "_add", faulty)  # noqa: B010
 
 
 if __name__ == "__main__":

@@ -12,21 +12,21 @@ import cramjam
 import msgspec
 from aiokafka.structs import OffsetAndMetadata
 
-from stream import exchange
 from stream.cli import main
 from stream.learn import learner, model
 from stream.recommend.encode import Writer
 from stream.runtime import commits
-from stream.shoppers import pack
+from stream.shoppers.pack import Packer
 from stream.state import bucket
 from stream.state.texts import Texts
 
 MOOD = b',"mood":"good"}'
 
 
-def sent(message: exchange.Exchange) -> bytes:
-    value = exchange.encode(message)
-    return value[:44] + b"mood" + value[48:] + b"a column of moods"
+def sent(pack: Callable[..., list[tuple[int, bytes]]]) -> Callable[..., list[tuple[int, bytes]]]:
+    return lambda *args: [
+        (place, value[:44] + b"mood" + value[48:] + b"a column of moods") for place, value in pack(*args)
+    ]
 
 
 def saved(whole: bucket.Bucket) -> bytes:
@@ -50,7 +50,7 @@ def published(write: Callable[..., Texts]) -> Callable[..., Texts]:
 
 if __name__ == "__main__":
     for place, name, replacement in (
-        (pack, "encode", sent),
+        (Packer, "pack", sent(Packer.pack)),
         (bucket, "encode", saved),
         (learner, "pack_snapshot", taught),
         (commits, "OffsetAndMetadata", committed),

@@ -19,11 +19,11 @@ from stream.exchange import (
     Pairs,
     Touches,
     decode,
-    encode,
     pair_code,
     pair_kind,
 )
 from stream.runtime.topics import ITEM_UPDATES, TOPICS
+from tests.exchange_writer import encode
 from tests.unit.core_helpers import T0, Worker, event, log
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -38,21 +38,23 @@ def column(draw: st.DrawFn, values: st.SearchStrategy[int], dtype: type, size: i
 
 @st.composite
 def exchanges(draw: st.DrawFn) -> Exchange:
-    n, t, p = (draw(st.integers(0, 5)) for _ in range(3))
-    index, byte = st.integers(0, 2**32 - 1), st.integers(0, 255)
+    n, names = draw(st.integers(0, 5)), draw(st.lists(st.binary(max_size=9), max_size=5))
+    names = [name.replace(b"\0", b"") for name in names]
+    t, p = (draw(st.integers(0, 5 if n and len(b"\0".join(names)) else 0)) for _ in range(2))
+    e, index, byte = (st.integers(0, most) for most in (max(n - 1, 0), max(len(names) - 1, 0), 255))
     return Exchange(
         draw(st.integers(0, 65_535)), draw(INT64), draw(INT64),
         column(draw, INT64, np.int64, n), column(draw, INT64, np.int64, n),
         Touches(
-            column(draw, index, np.uint32, t), column(draw, index, np.uint32, t),
+            column(draw, e, np.uint32, t), column(draw, index, np.uint32, t),
             column(draw, byte, np.uint8, t), column(draw, st.integers(-(2**31), 2**31 - 1), np.int32, t),
             column(draw, INT64, np.int64, t),
         ),
         Pairs(
-            column(draw, index, np.uint32, p), column(draw, index, np.uint32, p),
+            column(draw, e, np.uint32, p), column(draw, index, np.uint32, p),
             column(draw, index, np.uint32, p), column(draw, byte, np.uint8, p),
         ),
-        draw(st.binary(max_size=30)), draw(index),
+        b"\0".join(names), len(names) if b"\0".join(names) else 0,
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from stream.runtime.commits import Committed, parse_committed
 from stream.shoppers import saved as saved_shoppers
 from stream.state import bucket
 from stream.values import KEY_VERSION, Price
+from tests.exchange_writer import encode
 from tests.unit.core_helpers import T0, Worker, event, item_counts, log, pair_weights, shopper_states
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "upgrades.md").read_text()
@@ -167,7 +168,7 @@ def test_what_is_added_to_an_exchange_message_changes_nothing(spare: bytes, more
 def test_codes_that_are_not_known_yet_count_nothing():
     one = exchange.decode(EXCHANGE_1)
     touches, pairs = one.touches, one.pairs
-    newer = exchange.encode(
+    newer = encode(
         one._replace(
             touches=touches._replace(code=np.full_like(touches.code, 200)),
             pairs=pairs._replace(code=np.full_like(pairs.code, 3 << 6 | 1)),
