@@ -126,6 +126,13 @@ class Block(Sequence[LogRecord]):
         return f"Block({list(self)!r})"
 
 
+def timestamps(records: Sequence[Any]) -> NDArray[np.int64]:
+    """The broker's times of all, epoch ms."""
+    if isinstance(records, Block):
+        return records.timestamp
+    return np.array([record.timestamp for record in records], np.int64)
+
+
 def since(records: Sequence[Any], offset: int) -> Sequence[Any]:
     """Those at and above `offset`."""
     if isinstance(records, Block):

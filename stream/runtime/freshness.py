@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.events.block import timestamps
 from stream.events.records import Record
 from stream.runtime.telemetry.histogram import FRESHNESS_EDGES_S, Histogram
 
@@ -15,8 +16,6 @@ BUCKETS_PER_DOUBLING = 4
 _EDGES_MS: NDArray[np.float64] = 2.0 ** (np.arange(30 * BUCKETS_PER_DOUBLING) / BUCKETS_PER_DOUBLING)
 SLICES = 6
 SLICE_MS = 10_000
-SAMPLE = 100
-"""Of a long batch so many broker times tell as much as all."""
 
 
 class Freshness:
@@ -31,25 +30,20 @@ class Freshness:
         self._slice = 0
 
     def delivered(
-        self, records: Sequence[Record], event_ts_ms: Sequence[NDArray[np.int64]], at_ms: int
+        self, parts: Sequence[Sequence[Record]], event_ts_ms: Sequence[NDArray[np.int64]], at_ms: int
     ) -> None:
-        """A batch's consequences can be read since `at_ms`. About 0.06 µs a record, 40 µs at least."""
-        every = max(1, len(records) // SAMPLE)
-        ages_ms = np.array([max(at_ms - record.timestamp, 0) for record in records[::every]], np.int64)
-        self.add(ages_ms, at_ms, every)
-        if len(ages_ms):
-            ages_s = ages_ms / 1000
-            self.since["broker"].observe_all(ages_s[:-1], every)
-            # The last stands for what is left of the batch, so that all are counted.
-            self.since["broker"].observe(float(ages_s[-1]), len(records) - every * (len(ages_s) - 1))
-        for ts_ms in event_ts_ms:
-            self.since["event"].observe_all(np.maximum(at_ms - ts_ms, 0) / 1000)
+        """A batch's consequences can be read since `at_ms`. About 0.1 µs a record, 60 µs at least."""
+        ages_ms = np.maximum(at_ms - np.concatenate([timestamps(records) for records in parts]), 0)
+        self.add(ages_ms, at_ms)
+        self.since["broker"].observe_all(ages_ms / 1000)
+        if event_ts_ms:
+            self.since["event"].observe_all(np.maximum(at_ms - np.concatenate(event_ts_ms), 0) / 1000)
 
-    def add(self, ages_ms: Sequence[int] | NDArray[np.int64], now_ms: int, times: int = 1) -> None:
-        """Count the ages of one batch, each `times`. About 0.05 µs each."""
+    def add(self, ages_ms: Sequence[int] | NDArray[np.int64], now_ms: int) -> None:
+        """Count the ages of one batch. About 0.05 µs each."""
         self._turn(now_ms)
         places = np.searchsorted(_EDGES_MS, np.maximum(ages_ms, 0), side="left")
-        self._counts[self._slice % SLICES] += times * np.bincount(places, minlength=self._counts.shape[1])
+        self._counts[self._slice % SLICES] += np.bincount(places, minlength=self._counts.shape[1])
 
     def quantile_ms(self, q: float, now_ms: int) -> float | None:
         """Upper edge of the bucket that holds the quantile; None when nothing was counted."""

@@ -24,7 +24,8 @@ WAITING_RECORDS = 4_000
 BATCH_RECORDS = 2_000
 """Most of a batch, but for a single fetch that is larger."""
 AHEAD = 2
-"""Batches that the engine is given at once, so that it never waits for the loop."""
+"""Full batches that the engine is given at once, so that it never waits for the loop. One that is not full
+would only wait there, and what comes meanwhile behind it: it goes on growing instead."""
 
 
 class _Batch(NamedTuple):
@@ -97,7 +98,8 @@ class Lane:
 
     def _submit(self) -> None:
         """Give the engine what has been fetched, unless it has enough to do."""
-        if not self._gathered or self._in_engine >= AHEAD:
+        most = AHEAD if sum(_size(event.value) for event in self._gathered) >= BATCH_RECORDS else 1
+        if not self._gathered or self._in_engine >= most:
             return
         events = [self._gathered.popleft()]
         size = _size(events[0].value)
@@ -170,8 +172,9 @@ class Lane:
         self.records += _size(batch.parts)
         self.batch_records.observe(_size(batch.parts))
         if self._freshness is not None:
-            for (_, records), each in zip(batch.parts, effects, strict=True):
-                self._freshness.delivered(records, each.event_ts_ms if each else (), readable_ms)
+            records = [records for _, records in batch.parts]
+            event_ts_ms = [ts_ms for each in effects if each for ts_ms in each.event_ts_ms]
+            self._freshness.delivered(records, event_ts_ms, readable_ms)
 
     def _effects(self, batch: _Batch) -> list[Effects | None] | None:
         try:

@@ -14,7 +14,8 @@ def test_a_value_is_counted_where_it_is_at_or_below_the_edge():
     histogram = Histogram(EDGES)
     for value in (0.5, 1.0, 1.5, 7.0):
         histogram.observe(value)
-    histogram.observe(2.0, 10)
+    for _ in range(10):
+        histogram.observe(2.0)
     assert histogram.read().buckets == ((1.0, 2), (2.0, 13), (5.0, 13), (float("inf"), 14))
     assert histogram.read().sum == 30.0
 

@@ -34,17 +34,17 @@ class Histogram:
         self._counts = [0] * (len(edges) + 1)
         self._sum = 0.0
 
-    def observe(self, value: float, times: int = 1) -> None:
-        """Count one value, `times`. About 0.3 µs."""
-        self._counts[bisect_left(self._edges, value)] += times
-        self._sum += value * times
+    def observe(self, value: float) -> None:
+        """Count one value. About 0.3 µs."""
+        self._counts[bisect_left(self._edges, value)] += 1
+        self._sum += value
 
-    def observe_all(self, values: NDArray[Any], times: int = 1) -> None:
-        """Count many values, each `times`. About 0.02 µs each, 10 µs at least."""
+    def observe_all(self, values: NDArray[Any]) -> None:
+        """Count many values. About 0.02 µs each, 10 µs at least."""
         places = np.searchsorted(self._array, values, side="left")
         for place, count in enumerate(np.bincount(places, minlength=len(self._counts)).tolist()):
-            self._counts[place] += count * times
-        self._sum += float(values.sum()) * times
+            self._counts[place] += count
+        self._sum += float(values.sum())
 
     @contextmanager
     def timed(self) -> Iterator[None]:
