@@ -72,10 +72,7 @@ async def measure(options: argparse.Namespace, stack: Stack, folder: Path) -> di
                 crew.start()
             await crew.ready()
             sending = asyncio.create_task(feed.run())
-            faults = Faults(
-                stack, crew, watch, redis, lambda: feed.ends, settings.session_timeout_s,
-                settings.topic(topics.SHOPPER_STATE), options.seed,
-            )  # fmt: skip
+            faults = Faults(stack, crew, watch, redis, lambda: feed.ends, settings, options.seed)
             await asyncio.sleep(FIRST_AFTER_S)
             done = [await _one(faults, kind, feed) for kind in kinds]
             await sending

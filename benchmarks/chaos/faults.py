@@ -16,6 +16,8 @@ from benchmarks.chaos.crew import Crew
 from benchmarks.chaos.watch import Watch
 from stream.local import Stack
 from stream.local.ports import answers
+from stream.runtime import topics
+from stream.runtime.settings import Settings
 
 RECOVERY_TIMEOUT_S = 90.0
 APART_S = 25.0
@@ -23,6 +25,8 @@ APART_S = 25.0
 CALM_S = 8.0
 """From the others."""
 FROZEN_BEYOND_SESSION_S = 4.0
+UNCOMMITTED = 50
+"""Events of one partition whose lists a worker has made and not committed, at least, when it is killed."""
 
 KILL, KILL_TWO, KILL_RESTORING, KILL_SAVING = "kill", "kill-two", "kill-restoring", "kill-saving"
 FREEZE, BROKER_STOP, BROKER_KILL, REDIS_FLUSH = "freeze", "broker-stop", "broker-kill", "redis-flush"
@@ -76,8 +80,7 @@ class Faults:
         watch: Watch,
         redis: Redis,
         ends: Callable[[], Sequence[int]],
-        session_timeout_s: float,
-        state_topic: str,
+        settings: Settings,
         seed: int,
     ) -> None:
         self._stack = stack
@@ -85,8 +88,7 @@ class Faults:
         self._watch = watch
         self._redis = redis
         self._ends = ends
-        self._session_timeout_s = session_timeout_s
-        self._state_topic = state_topic
+        self._settings = settings
         self._random = random.Random(seed)
         self._acts = {
             KILL: self._kill,
@@ -112,11 +114,38 @@ class Faults:
         return Fault(kind, began, recovery_s, self._watch.repeated - repeated)
 
     async def _kill(self) -> None:
-        self._replace(self._random.choice(self._crew.names()))
+        name = self._random.choice(self._crew.names())
+        await self._uncommitted(name)
+        self._replace(name)
 
     async def _kill_two(self) -> None:
-        for name in self._random.sample(self._crew.names(), 2):
-            self._replace(name)
+        first, second = self._random.sample(self._crew.names(), 2)
+        await self._uncommitted(first)
+        self._replace(first)
+        self._replace(second)
+
+    async def _uncommitted(self, name: str) -> None:
+        """Wait until a worker has made lists for events that it has not committed: a kill just after a
+        commit, with nothing to be done again, would prove nothing."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._stack.bootstrap, group_id=self._settings.group, enable_auto_commit=False
+        )
+        await consumer.start()
+        try:
+            tps = self._partitions(topics.EVENTS)
+            consumer.assign(tps)
+            while True:
+                for tp in tps:
+                    if self._crew.owner(tp.partition) == name:
+                        committed = await consumer.committed(tp) or 0
+                        if self._watch.reached[tp.partition] >= committed + UNCOMMITTED:
+                            return
+                await asyncio.sleep(0.02)
+        finally:
+            await consumer.stop()
+
+    def _partitions(self, topic: str) -> list[TopicPartition]:
+        return [TopicPartition(self._settings.topic(topic), p) for p in range(len(self._ends()))]
 
     async def _kill_restoring(self) -> None:
         """One that restores what another, killed before, had."""
@@ -134,7 +163,7 @@ class Faults:
         consumer = AIOKafkaConsumer(bootstrap_servers=self._stack.bootstrap, fetch_max_wait_ms=5)
         await consumer.start()
         try:
-            tps = [TopicPartition(self._state_topic, p) for p in range(len(self._ends()))]
+            tps = self._partitions(topics.SHOPPER_STATE)
             consumer.assign(tps)
             await consumer.seek_to_end(*tps)
             while True:
@@ -148,7 +177,7 @@ class Faults:
     async def _freeze(self) -> None:
         name = self._random.choice(self._crew.names())
         self._crew.signal(name, signal.SIGSTOP)
-        await asyncio.sleep(self._session_timeout_s + FROZEN_BEYOND_SESSION_S)
+        await asyncio.sleep(self._settings.session_timeout_s + FROZEN_BEYOND_SESSION_S)
         self._crew.signal(name, signal.SIGCONT)
 
     async def _broker_stop(self) -> None:
