@@ -45,35 +45,45 @@ def recs(
         Path | None,
         typer.Option(metavar="TRAIN", help="Learn this file first, unscored, then score all of FILE."),
     ] = None,
+    batch: Annotated[
+        int,
+        typer.Option(min=1, help="Events that the engine takes in at once; 1: each knows all before it."),
+    ] = 16,
     as_json: options.AsJson = False,
 ) -> None:
     """Score the list last published to each shopper against what they looked at next.
 
-    The engine itself gets one event after the other, in time order, and everything that follows from an
-    event has happened before the next one. Events that open a session are not scored.
+    The engine itself gets the events in time order, a few at a time as it does live: a shopper's own count
+    at once, and what follows for items has happened before the next batch. Events that open a session are
+    not scored. hr is the share of events whose item was in the list, mrr the mean reciprocal of its place,
+    ndcg discounts places by their logarithm; coverage is the share of all items that were in some list,
+    head_share how much of the lists are the most popular items (those with half of all events), diversity
+    the share of pairs in a list that are of two categories.
     """
-    from stream.cli import prequential as pq
     from stream.cli.feed import Feed, read_all, total_bytes
+    from stream.evaluation import log as logs
+    from stream.evaluation.measures import report
+    from stream.evaluation.prequential import run
 
     if learn_first is not None and score_last not in (None, 1.0):
         note("With --learn-first all of FILE is scored: --score-last changes nothing.")
     share = 1.0 if learn_first is not None else SCORE_LAST if score_last is None else score_last
-    train = pq.Log([], Counter())
+    train = logs.Log([], Counter())
     if learn_first is not None:
         with progress(f"reading {learn_first.name}", total_bytes([learn_first])) as bar:
-            train = pq.in_order(read_all([learn_first], format, mapping, bar))
+            train = logs.in_order(read_all([learn_first], format, mapping, bar))
     with progress("reading", total_bytes(files)) as bar:
-        log = pq.in_order(read_all(files, format, mapping, bar))
+        log = logs.in_order(read_all(files, format, mapping, bar))
     steps, learned = train.steps + log.steps, len(train.steps)
     if drop_repeats:
-        learned = len(pq.without_repeats(train.steps))
-        steps = pq.without_repeats(steps)
+        learned = len(logs.without_repeats(train.steps))
+        steps = logs.without_repeats(steps)
     first_scored = learned + int((len(steps) - learned) * (1 - share))
     feed = Feed()
     with progress("evaluating", len(steps), of_bytes=False) as bar:
-        outcome = pq.run(feed, steps, first_scored, bar)
+        scores = run(feed, steps, first_scored, bar, batch)
     answer = {
-        **outcome.as_dict(),
+        **report(scores),
         "dropped_repeats": len(train.steps) + len(log.steps) - len(steps),
         "refused": dict(train.refused + log.refused + feed.pipeline.engine.metrics.refused),
         "model": feed.pipeline.learner.snapshot().name,
@@ -82,7 +92,11 @@ def recs(
     if as_json:
         answer_json(answer)
     else:
-        live = answer.pop("live")
-        facts(answer)
-        rows = [(name, *of.values()) for name, of in live.items()]
-        table(("live, on sampled lists", "hr@20", "mrr@20"), rows)
+        live, segments, intervals = (answer.pop(name) for name in ("live", "segments", "intervals"))
+        facts(answer | {f"{name}, 95 %": f"{low} to {high}" for name, (low, high) in intervals.items()})
+        table(
+            ("of these", "scored", "hr@20", "mrr@20"), [(name, *of.values()) for name, of in segments.items()]
+        )
+        table(
+            ("live, on sampled lists", "hr@20", "mrr@20"), [(name, *of.values()) for name, of in live.items()]
+        )

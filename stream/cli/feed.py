@@ -36,13 +36,14 @@ class Feed:
         refused = self.pipeline.engine.control("items", item.item_id.encode(), self._encode(item))
         self.facts_refused += refused is not None
 
-    def event(self, event: AnyEvent) -> None:
-        """Append an event to the batch that `flush` pushes."""
+    def event(self, event: AnyEvent) -> int:
+        """Append an event to the batch that `flush` pushes; its offset."""
         ts_ms = to_ms(event.ts)
         self.clock_ms = max(self.clock_ms, ts_ms)
         record = LogRecord(self._offset, ts_ms, event.user_id.encode(), self._encode(event))
         self._waiting.append(record)
         self._offset += 1
+        return record.offset
 
     @property
     def waiting(self) -> int:

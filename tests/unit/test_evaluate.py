@@ -6,13 +6,15 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from stream.cli import prequential as pq
 from stream.cli.app import app
 from stream.cli.feed import Feed
+from stream.evaluation import log as logs
+from stream.evaluation import prequential
 from stream.events.readers import Bad
 from stream.events.types import AnyEvent, Hide, Item, Search, View
 
@@ -80,13 +82,35 @@ def test_lists_are_those_of_replay_flushed_after_each_event(tmp_path: Path):
         if before and item in before[-1]:
             hits += 1
             ranks += 1 / (1 + before[-1].index(item))
-    code, told, err = run("evaluate", "recs", file, "--format", "sessions", "--score-last", 0.5)
+    code, told, err = run("evaluate", "recs", file, "--format", "sessions", "--score-last", 0.5, "--batch", 1)
     assert (code, err) == (0, "")
     assert told["scored"] == scored > 20
     assert told["hr@20"] == round(hits / scored, 5) > 0.5
     assert told["mrr@20"] == round(ranks / scored, 5) > 0.2
     assert told["events"] == len(events)
     assert told["events_per_s"] > 0
+
+
+def test_a_few_events_at_a_time_score_the_same_events_about_as_well(tmp_path: Path):
+    file = session_file(tmp_path / "log.txt", sessions=400)
+    args = ("evaluate", "recs", file, "--format", "sessions", "--drop-repeats", "--batch")
+    one, many = run(*args, 1)[1], run(*args, 16)[1]
+    assert (many["scored"], many["segments"].keys()) == (one["scored"], one["segments"].keys())
+    assert many["hr@20"] == pytest.approx(one["hr@20"], abs=0.05)
+
+
+def test_a_list_is_of_what_its_shopper_did_before_and_of_nothing_later():
+    """In one batch: the second look is scored on the list after the first, never on that after itself."""
+    log = [view(k, "ab"[k % 2], user=f"u{k // 2}", session=f"s{k // 2}") for k in range(40)]
+    scores = prequential.run(Feed(), steps(*log), 0, batch=40)
+    assert scores.rank.tolist() == [-1] * 20, "nothing was known when the batch began"
+    again = prequential.run(Feed(), steps(*log), 20, batch=20)
+    assert again.rank.tolist() == [0] * 10
+
+
+def test_who_has_come_before_is_known():
+    log = [view(0, "a"), view(1, "b"), view(2, "a", session="t"), view(3, "c", session="t")]
+    assert prequential.run(Feed(), steps(*log), 0).known.tolist() == [False, True]
 
 
 def test_a_second_run_gives_the_same(tmp_path: Path):
@@ -178,8 +202,8 @@ def test_what_replay_counts_does_not_depend_on_batches(tmp_path: Path):
         assert once[name] == again[name]
 
 
-def steps(*events: AnyEvent) -> list[pq.Step]:
-    return pq.in_order(events).steps
+def steps(*events: AnyEvent) -> list[logs.Step]:
+    return logs.in_order(events).steps
 
 
 def test_only_the_last_item_of_the_same_session_repeats():
@@ -187,19 +211,19 @@ def test_only_the_last_item_of_the_same_session_repeats():
         view(0, "a"), view(1, "a"), view(2, "b"), view(3, "a"), view(4, "a", session="other"),
         view(5, "a", user="v"), view(6, "a"),
     )  # fmt: skip
-    assert [step.event.event_id for step in pq.without_repeats(log)] == ["0", "2", "3", "4", "5"]
+    assert [step.event.event_id for step in logs.without_repeats(log)] == ["0", "2", "3", "4", "5"]
 
 
 def test_a_search_between_two_views_does_not_make_them_different():
     search = Search(event_id="1", ts=1_500_000_001_000, user_id="u", session_id="s", query="lamps")
-    kept = pq.without_repeats(steps(view(0, "a"), search, view(2, "a")))
+    kept = logs.without_repeats(steps(view(0, "a"), search, view(2, "a")))
     assert [step.event.event_id for step in kept] == ["0", "1"]
 
 
 def test_without_session_ids_pauses_part_sessions():
     minute, at = 60_000, 1_500_000_000_000
     log = steps(*(view(k, "a", session=None, ts=at + m * minute) for k, m in enumerate((0, 30, 61, 62))))
-    sessions = pq.Sessions()
+    sessions = logs.Sessions()
     opened = []
     for step in log:
         opened.append(sessions.opens(step))
@@ -209,23 +233,25 @@ def test_without_session_ids_pauses_part_sessions():
 
 def test_facts_stay_before_the_event_that_showed_them():
     facts = [Item(item_id="a"), Item(item_id="b")]
-    log = pq.in_order([facts[0], view(0, "a"), facts[1], view(1, "a"), view(2, "c"), Bad(b"x", "r", "m", 1)])
+    log = logs.in_order(
+        [facts[0], view(0, "a"), facts[1], view(1, "a"), view(2, "c"), Bad(b"x", "r", "m", 1)]
+    )
     assert [step.facts for step in log.steps] == [(facts[0],), (facts[1],), ()]
     assert dict(log.refused) == {"r": 1}
-    assert [step.facts for step in pq.without_repeats(log.steps)] == [(facts[0],), (facts[1],)]
+    assert [step.facts for step in logs.without_repeats(log.steps)] == [(facts[0],), (facts[1],)]
 
 
 def test_what_says_no_is_learned_and_not_scored():
     hide = Hide(event_id="h", ts=1_500_000_001_000, user_id="u", session_id="s", item_id="b")
-    outcome = pq.run(Feed(), steps(view(0, "a"), hide, view(2, "c")), 0)
-    assert (outcome.events, outcome.scored) == (3, 1)
+    outcome = prequential.run(Feed(), steps(view(0, "a"), hide, view(2, "c")), 0)
+    assert (outcome.events, len(outcome.rank)) == (3, 1)
 
 
 @given(st.lists(st.tuples(st.sampled_from("uv"), st.sampled_from("ab")), max_size=30))
 def test_dropping_repeats_twice_drops_nothing_more(clicked: list[tuple[str, str]]):
     log = steps(*(view(n, item, user, user) for n, (user, item) in enumerate(clicked)))
-    once = pq.without_repeats(log)
-    assert pq.without_repeats(once) == once
+    once = logs.without_repeats(log)
+    assert logs.without_repeats(once) == once
     last: dict[str, str] = {}
     for step in once:
         assert last.get(step.event.user_id) != step.event.item_id

@@ -1,0 +1,1 @@
+"""How good lists are, measured on a log: test, then learn."""
