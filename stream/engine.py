@@ -160,6 +160,11 @@ class Engine:
         self.metrics.rows_restored += int(unit.bucket_size.sum())
         return start
 
+    def tell_items_at_once(self) -> None:
+        """Have the one shopper unit change the one item unit itself, without messages between them."""
+        ((shoppers,), (items,)) = self.shopper_units.values(), self.item_units.values()
+        shoppers.items_at_once = items
+
     # -- the two stages --------------------------------------------------------------------------
 
     def shoppers(

@@ -258,7 +258,7 @@ MUTATIONS = (
 def notices(mutation: Mutation, copy: Path) -> bool:
     """Whether the test fails on the mutated copy. Raises `ValueError` when there is nothing to mutate."""
     target = copy / mutation.path
-    source = target.read_text()
+    source, stamp = target.read_text(), target.stat()
     if source.count(mutation.old) != 1:
         raise ValueError(f"{mutation.path} has {source.count(mutation.old)} times: {mutation.old}")
     target.write_text(source.replace(mutation.old, mutation.new))
@@ -266,11 +266,12 @@ def notices(mutation: Mutation, copy: Path) -> bool:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", mutation.test],
             cwd=copy,
-            # The copy's own packages; kernels are compiled where no other copy looks.
+            # The copy's own packages. Kernels are compiled where no other copy looks, and of a mutated file
+            # only its own: one that another file's kernel calls would be missed, which is seen at once.
             env={
                 **os.environ,
                 "PYTHONPATH": str(copy),
-                "XDG_CACHE_HOME": str(copy / ".cache"),
+                "NUMBA_CACHE_DIR": str(copy / ".cache"),
                 "PROTOCOL_SEEDS": "20",
             },
             capture_output=True,
@@ -278,6 +279,7 @@ def notices(mutation: Mutation, copy: Path) -> bool:
         )
     finally:
         target.write_text(source)
+        os.utime(target, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     if done.returncode not in (0, 1):
         raise ValueError(f"the test could not be run: {done.stdout[-500:]} {done.stderr[-500:]}")
     return done.returncode == 1

@@ -45,20 +45,15 @@ def recs(
         Path | None,
         typer.Option(metavar="TRAIN", help="Learn this file first, unscored, then score all of FILE."),
     ] = None,
-    batch: Annotated[
-        int,
-        typer.Option(min=1, help="Events that the engine takes in at once; 1: each knows all before it."),
-    ] = 16,
     as_json: options.AsJson = False,
 ) -> None:
     """Score the list last published to each shopper against what they looked at next.
 
-    The engine itself gets the events in time order, a few at a time as it does live: a shopper's own count
-    at once, and what follows for items has happened before the next batch. Events that open a session are
-    not scored. hr is the share of events whose item was in the list, mrr the mean reciprocal of its place,
-    ndcg discounts places by their logarithm; coverage is the share of all items that were in some list,
-    head_share how much of the lists are the most popular items (those with half of all events), diversity
-    the share of pairs in a list that are of two categories.
+    The engine itself gets the events in time order, and every list knows all events before it. Events
+    that open a session are not scored. hr is the share of events whose item was in the list, mrr the mean
+    reciprocal of its place, ndcg discounts places by their logarithm; coverage is the share of all items
+    that were in some list, head_share how much of the lists are the most popular items (those with half
+    of all events), diversity the share of pairs in a list that are of two categories.
     """
     from stream.cli.feed import Feed, read_all, total_bytes
     from stream.evaluation import log as logs
@@ -79,9 +74,9 @@ def recs(
         learned = len(logs.without_repeats(train.steps))
         steps = logs.without_repeats(steps)
     first_scored = learned + int((len(steps) - learned) * (1 - share))
-    feed = Feed()
+    feed = Feed(at_once=True)
     with progress("evaluating", len(steps), of_bytes=False) as bar:
-        scores = run(feed, steps, first_scored, bar, batch)
+        scores = run(feed, steps, first_scored, bar)
     answer = {
         **report(scores),
         "dropped_repeats": len(train.steps) + len(log.steps) - len(steps),

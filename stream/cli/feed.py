@@ -23,8 +23,8 @@ from stream.pipeline import Pipeline
 class Feed:
     """A pipeline, and the log that is written to it. About 1 µs an event for encoding it."""
 
-    def __init__(self, config: EngineConfig | None = None) -> None:
-        self.pipeline = Pipeline(config or EngineConfig())
+    def __init__(self, config: EngineConfig | None = None, at_once: bool = False) -> None:
+        self.pipeline = Pipeline(config or EngineConfig(), at_once=at_once)
         self.clock_ms = 0
         self.facts_refused = 0
         self._waiting: list[LogRecord] = []

@@ -24,9 +24,9 @@ from stream.events.types import AnyEvent, Item
 CUTOFF = 20
 """Places of a list that count."""
 
-BATCH = 16
-"""Events that are given to the engine at once: what one of them means for items is known to the lists of the
-next batch, as in a live worker, whose batches are larger. A shopper's own events count at once."""
+BATCH = 256
+"""Events that are given to the engine at once, in the beginning fewer. Every list knows all events before it
+(`stream.items.at_once`); popularity and the model are those of the batch's beginning."""
 
 MISSED = -1
 HEAD_SHARE = 0.5
@@ -83,7 +83,7 @@ def run(
     on_events: Callable[[int], None] = lambda _: None,
     batch: int = BATCH,
 ) -> Scores:
-    """Drive `feed` with `batch` events at a time; score those from position `first_scored` on.
+    """Drive `feed` with up to `batch` events at a time; score those from position `first_scored` on.
 
     Not scored: events that open a session, events without an item, and those in `UNWANTED`. A shopper
     who was never given a list counts as a miss. Raises InputError if nothing can be scored.
@@ -91,8 +91,10 @@ def run(
     sessions, tally = Sessions(), _Tally()
     lists: dict[str, bytes] = {}
     began = time.perf_counter()
-    for start in range(0, len(steps), batch):
-        part = steps[start : start + batch]
+    start = 0
+    while start < len(steps):
+        # Early on every event teaches much of what is popular.
+        part = steps[start : start + min(batch, start // 4 + 1)]
         for step in part:
             for item in step.facts:
                 tally.categories[item.item_id] = item.category
@@ -119,6 +121,7 @@ def run(
                 lists[event.user_id] = made[offset]
         # First lists of those who came before anything was known.
         lists.update(late)
+        start += len(part)
         on_events(start)
     if not tally.rank:
         raise InputError(

@@ -76,16 +76,22 @@ def add_pairs(
     """
     displaced = 0
     for k in range(len(event)):
-        row = rows[item[k]]
-        weight, gain = PAIR_WEIGHT[code[k]], gains[event[k]]
-        kind = pair_kind(code[k])
-        if kind == VIEWED:
-            displaced += add(row.viewed, other[k], weight, gain)
-        elif kind == BOUGHT:
-            displaced += add(row.bought, other[k], weight, gain)
-        elif kind == LED_TO:
-            displaced += add(row.led_to, other[k], weight, gain)
-        push_lists(due, row, item[k])
+        displaced += add_pair(rows, due, gains[event[k]], item[k], other[k], code[k])
+    return displaced
+
+
+@kernel
+def add_pair(rows: NDArray[np.void], due: ListsDue, gain: float, item: int, other: int, code: int) -> bool:
+    """Add one pair: see `add_pairs`; whether another was displaced."""
+    row, weight, kind = rows[item], PAIR_WEIGHT[code], pair_kind(code)
+    displaced = False
+    if kind == VIEWED:
+        displaced = add(row.viewed, other, weight, gain)
+    elif kind == BOUGHT:
+        displaced = add(row.bought, other, weight, gain)
+    elif kind == LED_TO:
+        displaced = add(row.led_to, other, weight, gain)
+    push_lists(due, row, item)
     return displaced
 
 

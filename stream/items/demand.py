@@ -54,27 +54,42 @@ def add_touches(
     """
     for k in range(len(event)):
         e = event[k]
-        row = rows[item[k]]
-        row.last_ts_ms = max(row.last_ts_ms, ts_ms[e])
-        row.popular += gains[0, e] * _INTEREST[code[k]]
-        row.trending += gains[1, e] * _INTEREST[code[k]]
-        if code[k] == VIEW:
-            row.views += 1
-        elif code[k] == CART:
-            row.carts += 1
-        elif code[k] == REMOVE:
-            row.carts -= 1
-        elif code[k] == PURCHASE:
-            row.purchases += 1
-            row.units_sold += quantity[k]
-        elif code[k] == RETURN:
-            row.units_returned += quantity[k]
-        if price_minor[k] > 0 and (code[k] == VIEW or code[k] == PURCHASE):
-            slot = price_slot(row, price_minor[k])
-            if code[k] == VIEW:
-                row.exposures[slot] += gains[2, e]
-            else:
-                row.conversions[slot] += gains[2, e]
-            if not row.price_due:
-                row.price_due = True
-                push(due, item[k])
+        add_touch(rows, due, gains[:, e], ts_ms[e], item[k], code[k], quantity[k], price_minor[k])
+
+
+@kernel
+def add_touch(
+    rows: NDArray[np.void],
+    due: Due,
+    gains: NDArray[np.float64],
+    ts_ms: int,
+    item: int,
+    code: int,
+    quantity: int,
+    price_minor: int,
+) -> None:
+    """Add one event: see `add_touches`."""
+    row = rows[item]
+    row.last_ts_ms = max(row.last_ts_ms, ts_ms)
+    row.popular += gains[0] * _INTEREST[code]
+    row.trending += gains[1] * _INTEREST[code]
+    if code == VIEW:
+        row.views += 1
+    elif code == CART:
+        row.carts += 1
+    elif code == REMOVE:
+        row.carts -= 1
+    elif code == PURCHASE:
+        row.purchases += 1
+        row.units_sold += quantity
+    elif code == RETURN:
+        row.units_returned += quantity
+    if price_minor > 0 and (code == VIEW or code == PURCHASE):
+        slot = price_slot(row, price_minor)
+        if code == VIEW:
+            row.exposures[slot] += gains[2]
+        else:
+            row.conversions[slot] += gains[2]
+        if not row.price_due:
+            row.price_due = True
+            push(due, item)

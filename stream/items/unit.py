@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from stream.effects import Effects
 from stream.events.block import Block
+from stream.events.decode import Batch
 from stream.events.records import Record, Refused
 from stream.exchange import Pairs, Touches, decode
+from stream.items.at_once import AtOnce
 from stream.items.cooccurrence import add_pairs
 from stream.items.demand import add_touches
 from stream.items.inbox import Run, read
@@ -147,20 +149,43 @@ class ItemUnit:
         item, pair_item = numbers[touches.item], numbers[pairs.item]
         if not self._own(run, touches, item, pairs, pair_item):
             return False
-        slow, fast, demand = gains = np.empty((3, len(run.ts_ms)))
-        gain_at(run.ts_ms, table.slow.landmark_ms, table.slow.half_life_ms, slow)
-        gain_at(run.ts_ms, table.fast.landmark_ms, table.fast.half_life_ms, fast)
-        gain_at(run.ts_ms, table.demand.landmark_ms, table.demand.half_life_ms, demand)
+        gains = self._gains(run.ts_ms)
         add_touches(
             table.rows, table.price_due, gains, run.ts_ms, touches.event, item, touches.code,
             touches.quantity, touches.price_minor,
         )  # fmt: skip
         self.displaced += add_pairs(
-            table.rows, table.lists_due, slow, pairs.event, pair_item, numbers[pairs.other], pairs.code
+            table.rows, table.lists_due, gains[0], pairs.event, pair_item, numbers[pairs.other], pairs.code
         )
         self.pairs += len(pair_item)
         self.touches += len(item)
         return True
+
+    def begin_at_once(self, batch: Batch, ts_ms: NDArray[np.int64]) -> AtOnce:
+        """What a kernel needs that adds the events of a batch itself, each at its decay time `ts_ms`."""
+        table = self.table
+        self._pass_time(int(ts_ms.max()), 0)
+        table.advance(self.clock_ms)
+        return AtOnce(
+            table.rows, table.lists_due, table.price_due, self._gains(ts_ms), ts_ms, batch.code,
+            batch.quantity, batch.price_minor, self.clock_ms, self.bucket_size, np.zeros(1, np.int64),
+        )  # fmt: skip
+
+    def finish_at_once(self, items: AtOnce, touches: int, pairs: int) -> None:
+        """That kernel has added so many: a step in the unit's life, as a message would be."""
+        self.position += 1
+        self.touches += touches
+        self.pairs += pairs
+        self.displaced += int(items.displaced[0])
+        for bucket in np.flatnonzero(self.bucket_size > self._bucket_cap).tolist():
+            self._evict(bucket, int(self.bucket_size[bucket]) - self._bucket_cap, np.zeros(0, np.int32))
+
+    def _gains(self, ts_ms: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What an event at each time adds to sums that decay slow, fast, and as demand."""
+        gains = np.empty((3, len(ts_ms)))
+        for decay, gain in zip((self.table.slow, self.table.fast, self.table.demand), gains, strict=True):
+            gain_at(ts_ms, decay.landmark_ms, decay.half_life_ms, gain)
+        return gains
 
     def _pass_time(self, ts_ms: int, offset: int) -> None:
         """Let the clock follow, and forget items that nobody has looked at for `inactive_ms`."""

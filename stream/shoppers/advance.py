@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.events.codes import CART, HIDE, IMPRESSION, LIKE, PURCHASE, RATING, REMOVE, RETURN, VIEW
+from stream.items.at_once import AtOnce, take_in
 from stream.recommend.encode import Lists
 from stream.recommend.exposures import RING, WINDOW_MS, Examples, label, remember
 from stream.recommend.make import Ranker, make_list
@@ -175,14 +176,16 @@ def advance(
     silent: bool,
     lists: Lists,
     asked: NDArray[np.int32],
+    made: int,
 ) -> int:
-    """Apply events `first` to `stop`; the number of lists made, for the events named in `asked`.
+    """Apply events `first` to `stop`; the number of lists made, `made` before and those of the events that
+    are named in `asked` from there on.
 
     A list whose event's hash is below `sample_below` waits in the ring for its label. `silent`: only
     state changes (replay). `asked[k]` is -1 - event where nothing at all could be recommended yet.
     `used` bounds the shoppers' numbers.
     """
-    n = 0
+    n = made
     for e in range(first, stop):
         _pass_time(shoppers, events.ts_ms[e], events.offset[e], used)
         row = shoppers.rows[events.shopper[e]]
@@ -225,3 +228,30 @@ def advance(
                 ranker.scratch, ranker.ranking, ranker.scorer,
             )  # fmt: skip
     return n
+
+
+@long_kernel
+def advance_at_once(
+    items: AtOnce,
+    shoppers: Shoppers,
+    events: Events,
+    first: int,
+    stop: int,
+    used: int,
+    ranker: Ranker,
+    out: Outbox,
+    examples: Examples,
+    sample_below: np.uint64,
+    silent: bool,
+    lists: Lists,
+    asked: NDArray[np.int32],
+    made: int,
+) -> int:
+    """As `advance`, but the items know of each event before the next one."""
+    for e in range(first, stop):
+        touches, pairs = out.filled[0], out.filled[1]
+        made = advance(
+            shoppers, events, e, e + 1, used, ranker, out, examples, sample_below, silent, lists, asked, made
+        )
+        take_in(items, out, touches, pairs)
+    return made

@@ -14,13 +14,14 @@ from stream.events.records import Record
 from stream.events.types import Impression
 from stream.items.row import BUCKETS
 from stream.items.table import ItemTable
+from stream.items.unit import ItemUnit
 from stream.learn.examples import pack_examples
 from stream.recommend.candidates import REASONS
 from stream.recommend.encode import Writer, new_lists
 from stream.recommend.exposures import EXPOSURE, RING, confirm, new_examples
 from stream.recommend.make import Ranker, make_lists
 from stream.recommend.rank import LENGTH
-from stream.shoppers.advance import FORGOTTEN, Events, Shoppers, advance
+from stream.shoppers.advance import FORGOTTEN, Events, Shoppers, advance, advance_at_once
 from stream.shoppers.duplicates import new_seen
 from stream.shoppers.emit import new_outbox
 from stream.shoppers.evict import MIN_SHOPPERS, new_room
@@ -79,6 +80,8 @@ class ShopperUnit:
         self._examples = new_examples(CHUNK)
         self._writer = Writer(CHUNK, LENGTH, REASONS)
         self._owed: dict[int, int] = {}
+        self.items_at_once: ItemUnit | None = None
+        """The one item unit, where there is but one of each and events reach it without a message."""
 
     def __len__(self) -> int:
         return len(self.interner)
@@ -150,27 +153,29 @@ class ShopperUnit:
         self._examples.filled[:] = 0
         below = np.uint64(min(sample, 1.0) * (2.0**64 - 2048))
         used = self.interner.used
-        lists, asked = self._lists, self._asked
         without_lists = silent or latest is not None
+        # Decay time may not run ahead of the record by more than a minute, or one event from the
+        # future would outweigh everything.
+        decay_ts = np.minimum(batch.ts_ms, batch.record_ts_ms + 60_000)
+        items = self.items_at_once.begin_at_once(batch, decay_ts) if self.items_at_once and n else None
         made = start = 0
         # An impression is about a list that an event before it made: stop there, and go on after it.
         for stop, impression in [*batch.shown, (n, None)]:
-            here = advance(
+            rest = (
                 self.state, events, start, stop, used, ranker, self._outbox, self._examples, below,
-                without_lists, lists, asked,
+                without_lists, self._lists, self._asked, made,
             )  # fmt: skip
-            made += here
+            made = advance(*rest) if items is None else advance_at_once(items, *rest)
             start = stop
             if impression is not None:
-                lists, asked = lists.part(slice(here, None)), asked[here:]
                 self._confirm(impression, int(shopper[stop]))
         self.position = upto
         if silent:
             self._packer.skip(self._outbox, self.sent_upto, batch)
+        elif items is not None and self.items_at_once is not None:
+            self.items_at_once.finish_at_once(items, *self._outbox.filled.tolist())
+            self._publish(made, shopper, batch.offset, now_ms, model, effects)
         else:
-            # Decay time may not run ahead of the record by more than a minute, or one event from the
-            # future would outweigh everything.
-            decay_ts = np.minimum(batch.ts_ms, batch.record_ts_ms + 60_000)
             messages = self._packer.pack(self._outbox, self.sent_upto, upto, batch, decay_ts)
             effects.messages += [Message("item-updates", None, value, q) for q, value in messages]
             if latest is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,7 +65,7 @@ def replayed(file: Path, out: Path) -> dict[str, list[tuple[int, list[str]]]]:
     return lists
 
 
-def test_lists_are_those_of_replay_flushed_after_each_event(tmp_path: Path):
+def test_lists_are_about_those_of_replay_flushed_after_each_event(tmp_path: Path):
     file = session_file(tmp_path / "log.txt", repeats=False)
     lists = replayed(file, tmp_path / "values.jsonl")
     events = [
@@ -82,30 +83,32 @@ def test_lists_are_those_of_replay_flushed_after_each_event(tmp_path: Path):
         if before and item in before[-1]:
             hits += 1
             ranks += 1 / (1 + before[-1].index(item))
-    code, told, err = run("evaluate", "recs", file, "--format", "sessions", "--score-last", 0.5, "--batch", 1)
+    code, told, err = run("evaluate", "recs", file, "--format", "sessions", "--score-last", 0.5)
     assert (code, err) == (0, "")
     assert told["scored"] == scored > 20
-    assert told["hr@20"] == round(hits / scored, 5) > 0.5
-    assert told["mrr@20"] == round(ranks / scored, 5) > 0.2
+    assert min(told["hr@20"], 2 * told["mrr@20"]) > 0.5
+    assert told["hr@20"] == pytest.approx(hits / scored, abs=0.03)
+    assert told["mrr@20"] == pytest.approx(ranks / scored, abs=0.03)
     assert told["events"] == len(events)
     assert told["events_per_s"] > 0
 
 
-def test_a_few_events_at_a_time_score_the_same_events_about_as_well(tmp_path: Path):
-    file = session_file(tmp_path / "log.txt", sessions=400)
-    args = ("evaluate", "recs", file, "--format", "sessions", "--drop-repeats", "--batch")
-    one, many = run(*args, 1)[1], run(*args, 16)[1]
-    assert (many["scored"], many["segments"].keys()) == (one["scored"], one["segments"].keys())
-    assert many["hr@20"] == pytest.approx(one["hr@20"], abs=0.05)
+def test_large_batches_score_as_single_events_do():
+    """But for popularity and the model, which come with a batch's beginning."""
+    log = steps(*clicks("a", 0, walks(1, 400)))
+    apart = prequential.run(Feed(at_once=False), log, 0, batch=1)
+    single = prequential.run(Feed(at_once=True), log, 0, batch=1)
+    assert single.rank.tolist() == apart.rank.tolist(), "without messages nothing else happens"
+    together = prequential.run(Feed(at_once=True), log, 0, batch=256)
+    assert np.mean(together.rank == single.rank) > 0.9
+    assert np.mean(together.rank >= 0) == pytest.approx(np.mean(single.rank >= 0), abs=0.01)
 
 
 def test_a_list_is_of_what_its_shopper_did_before_and_of_nothing_later():
     """In one batch: the second look is scored on the list after the first, never on that after itself."""
-    log = [view(k, "ab"[k % 2], user=f"u{k // 2}", session=f"s{k // 2}") for k in range(40)]
-    scores = prequential.run(Feed(), steps(*log), 0, batch=40)
-    assert scores.rank.tolist() == [-1] * 20, "nothing was known when the batch began"
-    again = prequential.run(Feed(), steps(*log), 20, batch=20)
-    assert again.rank.tolist() == [0] * 10
+    log = steps(*(view(k, "ab"[k % 2], user=f"u{k // 2}", session=f"s{k // 2}") for k in range(40)))
+    scores = prequential.run(Feed(at_once=True), log, 0, batch=40)
+    assert scores.rank.tolist() == [-1] + [0] * 19
 
 
 def test_who_has_come_before_is_known():
