@@ -15,6 +15,7 @@ from benchmarks.harness import resident_mb
 from benchmarks.workload import encode, generate
 from stream.effects import Message
 from stream.engine import Engine, EngineConfig
+from stream.events.block import Block
 from stream.events.records import LogRecord
 
 SPLITS = (8, 64, 256)
@@ -22,6 +23,8 @@ SPLITS = (8, 64, 256)
 BATCH = 1_000
 """Events of one partition that are worked on together: what comes of a busy one."""
 EVENTS = 40_000
+TOGETHER = 8
+"""Messages that an item partition takes in at once: with as many partitions of events, all of one round."""
 OPENED = 32
 TURNS = 3
 MIB = 1 << 20
@@ -58,7 +61,8 @@ def exchange(log: Sequence[tuple[bytes, bytes]], split: int) -> dict[str, float]
         engine.open_items(partition, 1)
     made_s = applied_s = 0.0
     messages = size = 0
-    for at in range(0, len(log), BATCH):
+    inboxes: list[list[LogRecord]] = [[] for _ in range(split)]
+    for turn, at in enumerate(range(0, len(log), BATCH), 1):
         records = [LogRecord(at + k, now_ms, *event) for k, event in enumerate(log[at : at + BATCH])]
         began_s = time.perf_counter()
         effects = engine.shoppers(0, records, now_ms)
@@ -68,10 +72,14 @@ def exchange(log: Sequence[tuple[bytes, bytes]], split: int) -> dict[str, float]
                 continue
             messages += 1
             size += len(message.value)
-            record = LogRecord(messages, now_ms, None, message.value)
+            inboxes[message.partition].append(LogRecord(messages, now_ms, None, message.value))
+        if turn % TOGETHER == 0:
+            blocks = [(partition, Block.of(inbox)) for partition, inbox in enumerate(inboxes) if inbox]
             began_s = time.perf_counter()
-            engine.items(message.partition, [record], now_ms)
+            for partition, block in blocks:
+                engine.items(partition, block, now_ms)
             applied_s += time.perf_counter() - began_s
+            inboxes = [[] for _ in range(split)]
     later_ms, told = now_ms + 60_000, list[Message]()
     while due := engine.publisher.partials(engine.item_units, later_ms):
         told += due

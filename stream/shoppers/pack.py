@@ -18,6 +18,8 @@ from stream.state.jit import kernel, long_kernel
 from stream.state.little_endian import put_int
 from stream.state.texts import put
 
+_NONE = 2**62
+
 
 class _Room(NamedTuple):
     """Working memory. Flat columns hold all partitions' parts one after the other; `bounds[k, q]` is
@@ -28,6 +30,8 @@ class _Room(NamedTuple):
     event_local: NDArray[np.int32]
     events: NDArray[np.int32]
     names: NDArray[np.int32]
+    touch_order: NDArray[np.int32]
+    pair_order: NDArray[np.int32]
     touch: NDArray[np.int32]
     touch_event: NDArray[np.uint32]
     touch_item: NDArray[np.uint32]
@@ -62,6 +66,8 @@ class Packer:
             event_local=np.zeros(events, np.int32),
             events=np.zeros(events * table.partitions, np.int32),
             names=np.zeros(events + 2 * pairs, np.int32),
+            touch_order=np.zeros(events, np.int32),
+            pair_order=np.zeros(pairs, np.int32),
             touch=np.zeros(events, np.int32),
             touch_event=np.zeros(events, np.uint32),
             touch_item=np.zeros(events, np.uint32),
@@ -82,7 +88,7 @@ class Packer:
         which each event of the batch decays.
         """
         table, room = self._table, self._room
-        _group(out, table.rows, table.partitions, len(batch.offset), self._stamp, room)
+        _group(out, table.rows, table.partitions, self._stamp, room)
         self._stamp += table.partitions
         events, names, touches, pairs = room.bounds[:, -1].tolist()
         name_bytes = int(table.interner.names.entries["length"][room.names[:names]].sum()) + names
@@ -125,54 +131,73 @@ def _local(room: _Room, item: int, stamp: int, names: int, begin: int) -> int:
     return names
 
 
-@long_kernel
-def _group(
-    out: Outbox, rows: NDArray[np.void], partitions: int, n_events: int, stamp: int, room: _Room
+@kernel
+def _by_home(
+    rows: NDArray[np.void],
+    item: NDArray[np.int32],
+    count: int,
+    starts: NDArray[np.int64],
+    order: NDArray[np.int32],
 ) -> None:
-    """Split the outbox by the home of each row's item, in one pass a partition."""
-    events = names = touches = pairs = 0
+    """Places of the first `count` items by the home of their rows, a counting sort: those of home q are
+    ``order[starts[q]:starts[q + 1]]``."""
+    starts[:] = 0
+    for k in range(count):
+        starts[rows[item[k]].home] += 1
+    for q in range(1, len(starts)):
+        starts[q] += starts[q - 1]
+    # Homes count from 1, so that each start is where the home before it ends; it moves there while filling.
+    for k in range(count - 1, -1, -1):
+        home = rows[item[k]].home
+        starts[home] -= 1
+        order[starts[home]] = k
+    for q in range(len(starts) - 1):
+        starts[q] = starts[q + 1]
+    starts[len(starts) - 1] = count
+
+
+@long_kernel
+def _group(out: Outbox, rows: NDArray[np.void], partitions: int, stamp: int, room: _Room) -> None:
+    """Split the outbox by the home of each row's item."""
+    _by_home(rows, out.touch_item, out.filled[0], room.bounds[2], room.touch_order)
+    _by_home(rows, out.pair_item, out.filled[1], room.bounds[3], room.pair_order)
+    events = names = 0
     for q in range(partitions):
         room.bounds[0, q] = events
         room.bounds[1, q] = names
-        room.bounds[2, q] = touches
-        room.bounds[3, q] = pairs
-        begin = names
-        mark = stamp + q + 1
-        room.event_local[:n_events] = -1
-        for k in range(out.filled[0]):
-            if rows[out.touch_item[k]].home == q + 1:
-                room.event_local[out.touch_event[k]] = 0
-        for k in range(out.filled[1]):
-            if rows[out.pair_item[k]].home == q + 1:
-                room.event_local[out.pair_event[k]] = 0
-        for e in range(n_events):
-            if room.event_local[e] == 0:
-                room.event_local[e] = events - room.bounds[0, q]
+        first, begin, mark = events, names, stamp + q + 1
+        touch, pair = room.bounds[2, q], room.bounds[3, q]
+        touch_end, pair_end = room.bounds[2, q + 1], room.bounds[3, q + 1]
+        # Both in the order of their events: merged, each event once.
+        t, p = touch, pair
+        while t < touch_end or p < pair_end:
+            from_touch = out.touch_event[room.touch_order[t]] if t < touch_end else _NONE
+            from_pair = out.pair_event[room.pair_order[p]] if p < pair_end else _NONE
+            e = min(from_touch, from_pair)
+            t += from_touch == e
+            p += from_pair == e
+            if events == first or room.events[events - 1] != e:
+                room.event_local[e] = events - first
                 room.events[events] = e
                 events += 1
-        for k in range(out.filled[0]):
+        for t in range(touch, touch_end):
+            k = room.touch_order[t]
             item = out.touch_item[k]
-            if rows[item].home == q + 1:
-                names = _local(room, item, mark, names, begin)
-                room.touch[touches] = out.touch_event[k]
-                room.touch_event[touches] = room.event_local[out.touch_event[k]]
-                room.touch_item[touches] = room.local[item]
-                touches += 1
-        for k in range(out.filled[1]):
-            item = out.pair_item[k]
-            if rows[item].home == q + 1:
-                other = out.pair_other[k]
-                names = _local(room, item, mark, names, begin)
-                names = _local(room, other, mark, names, begin)
-                room.pair_event[pairs] = room.event_local[out.pair_event[k]]
-                room.pair_item[pairs] = room.local[item]
-                room.pair_other[pairs] = room.local[other]
-                room.pair_code[pairs] = out.pair_code[k]
-                pairs += 1
+            names = _local(room, item, mark, names, begin)
+            room.touch[t] = out.touch_event[k]
+            room.touch_event[t] = room.event_local[out.touch_event[k]]
+            room.touch_item[t] = room.local[item]
+        for p in range(pair, pair_end):
+            k = room.pair_order[p]
+            item, other = out.pair_item[k], out.pair_other[k]
+            names = _local(room, item, mark, names, begin)
+            names = _local(room, other, mark, names, begin)
+            room.pair_event[p] = room.event_local[out.pair_event[k]]
+            room.pair_item[p] = room.local[item]
+            room.pair_other[p] = room.local[other]
+            room.pair_code[p] = out.pair_code[k]
     room.bounds[0, partitions] = events
     room.bounds[1, partitions] = names
-    room.bounds[2, partitions] = touches
-    room.bounds[3, partitions] = pairs
 
 
 _MAGIC = np.frombuffer(MAGIC, np.uint8)
