@@ -270,10 +270,10 @@ def _figures(
             continue
         if not marker.pair:
             lists[joined_s <= marker.due_s <= settled_s].append((at_s - marker.due_s) * 1000)
-        elif not joined_s - 1.0 <= marker.due_s <= settled_s:
-            # The pair itself was due one probe's distance before its first probe.
-            number = int(marker.shopper.rpartition("-")[2])
-            due_s = marker.due_s - number * PROBE_EVERY_S
+            continue
+        # The pair itself was due one probe's distance before its first probe.
+        due_s = marker.due_s - int(marker.shopper.rpartition("-")[2]) * PROBE_EVERY_S
+        if not joined_s - 1.0 <= due_s <= settled_s:
             pairs[marker.pair].append((at_s - due_s, float(holds)))
     neighbours = [
         min((late_s for late_s, holds in probes if holds), default=LOST_S) * 1000 for probes in pairs.values()

@@ -73,7 +73,7 @@ def exchange(log: Sequence[tuple[bytes, bytes]], split: int) -> dict[str, float]
             messages += 1
             size += len(message.value)
             inboxes[message.partition].append(LogRecord(messages, now_ms, None, message.value))
-        if turn % TOGETHER == 0:
+        if turn % TOGETHER == 0 or at + BATCH >= len(log):
             blocks = [(partition, Block.of(inbox)) for partition, inbox in enumerate(inboxes) if inbox]
             began_s = time.perf_counter()
             for partition, block in blocks:

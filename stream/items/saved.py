@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stream.items.cooccurrence import rescale
-from stream.items.due import push
+from stream.items.due import evidence, push
 from stream.items.row import ITEM
 from stream.state import bucket as saved
 from stream.state.bucket import Bucket
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 DTYPES = {"items": ITEM}
 REFERENCES = ("items.viewed.item", "items.bought.item", "items.led_to.item")
+ALMOST = 0.9
+"""Share of a saved row's evidence that counts as told where its lists waited to be published."""
+
 _HERE_ONLY = ("foreign", "wanted")
 """Columns that say something of this worker, not of the item."""
 
@@ -61,6 +64,9 @@ def load(unit: ItemUnit, bucket: Bucket) -> None:
     for name in ("home", "bucket"):
         rows[name] = table.rows[name][numbers]
     table.rows[numbers] = rows
+    # What waited was told in part: it waits behind what is new, unless it grows.
+    waited = np.where(rows["lists_due"], np.float32(ALMOST), np.float32(1.0))
+    table.lists_due.told[numbers] = evidence(table.rows, numbers) * waited
     for due, name in ((table.lists_due.later, "lists_due"), (table.price_due, "price_due")):
         for item in numbers[rows[name]].tolist():
             push(due, item)

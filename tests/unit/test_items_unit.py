@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.effects import Effects
+from stream.events.records import LogRecord
 from stream.exchange import PAIR_WEIGHT
 from stream.items.cooccurrence import add
-from stream.items.row import ITEM
+from stream.items.row import BUCKETS, ITEM
+from stream.items.saved import save
 from stream.items.sweep import sweep
 from tests.unit.core_helpers import (
     T0,
@@ -254,3 +256,23 @@ def test_lists_of_an_item_that_was_dropped_and_came_again_are_new():
     assert table.lists_due.told[unit.members()].all()
     table.drop(unit.members())
     assert not table.lists_due.told[: table.interner.used].any()
+
+
+def test_after_a_restore_what_is_new_does_not_wait_behind_what_was_told_before():
+    worker = Worker()
+    known = [event("view", f"u{k}", f"i{j}") for k in range(20) for j in range(30)]
+    worker.run(log(known))
+    saved = [save(worker.engine.item_units[0], bucket) for bucket in range(BUCKETS)]
+    assert worker.engine.table.rows["lists_due"].any(), "all waits to be published when it is saved"
+    other = Worker()
+    other.engine.restore_items(0, saved)
+    more = [event("view", "u9", f"i{j}") for j in range(30)] + [event("view", "v", name) for name in "ab"]
+    # Above what the buckets hold.
+    other.engine.item_units[0].watermark = {}
+    for message in other.engine.shoppers(0, log(more), T0).messages:
+        if message.topic == "item-updates":
+            other.engine.items(0, [LogRecord(9, T0, None, message.value)], T0)
+    first = [name for name, _ in lists(other.engine.tick(T0, 4), "similar")]
+    assert {"a", "b"} < set(first)
+    told = [name for _ in range(40) for name, _ in lists(other.engine.tick(T0, 4), "similar")]
+    assert sorted([*told, *first]) == sorted(["a", "b", *(f"i{j}" for j in range(30))])
