@@ -28,7 +28,7 @@ class Pipeline:
         self, config: EngineConfig, partitions: int = 1, lineage_ms: int = 0, at_once: bool = False
     ) -> None:
         """`at_once`, with one partition of each: items know of each event before the next one of its batch,
-        which makes large batches as exact as single events, and a score of times as fast."""
+        which makes large batches as exact as single events, and several times as fast."""
         self.engine = Engine(config)
         self.learner = Learner()
         self.messages = 0

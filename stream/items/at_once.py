@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stream.items.cooccurrence import add_pair
 from stream.items.demand import add_touch
 from stream.items.due import Due, ListsDue
-from stream.shoppers.emit import Outbox
+from stream.shoppers.emit import Columns, Outbox
 from stream.state.jit import kernel
 
 
@@ -26,10 +26,7 @@ class AtOnce(NamedTuple):
     lists_due: ListsDue
     price_due: Due
     gains: NDArray[np.float64]
-    ts_ms: NDArray[np.int64]
-    code: NDArray[np.uint8]
-    quantity: NDArray[np.int32]
-    price_minor: NDArray[np.int64]
+    batch: Columns
     clock_ms: int
     bucket_size: NDArray[np.int64]
     displaced: NDArray[np.int64]
@@ -51,8 +48,8 @@ def take_in(items: AtOnce, out: Outbox, touches: int, pairs: int) -> None:
         e, item = out.touch_event[k], out.touch_item[k]
         _own(items, item)
         add_touch(
-            items.rows, items.price_due, items.gains[:, e], items.ts_ms[e], item, items.code[e],
-            items.quantity[e], items.price_minor[e],
+            items.rows, items.price_due, items.gains[:, e], items.batch.ts_ms[e], item,
+            items.batch.code[e], items.batch.quantity[e], items.batch.price_minor[e],
         )  # fmt: skip
     for k in range(pairs, out.filled[1]):
         _own(items, out.pair_item[k])

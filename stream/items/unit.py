@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from stream.effects import Effects
 from stream.events.block import Block
-from stream.events.decode import Batch
 from stream.events.records import Record, Refused
 from stream.exchange import Pairs, Touches, decode
 from stream.items.at_once import AtOnce
@@ -19,6 +18,7 @@ from stream.items.demand import add_touches
 from stream.items.inbox import Run, read
 from stream.items.row import BUCKETS
 from stream.items.table import ItemTable
+from stream.shoppers.emit import Columns
 from stream.state.decay import gain_at
 from stream.state.inactive import is_due
 from stream.state.interner import Names
@@ -161,14 +161,14 @@ class ItemUnit:
         self.touches += len(item)
         return True
 
-    def begin_at_once(self, batch: Batch, ts_ms: NDArray[np.int64]) -> AtOnce:
-        """What a kernel needs that adds the events of a batch itself, each at its decay time `ts_ms`."""
+    def begin_at_once(self, batch: Columns) -> AtOnce:
+        """What a kernel needs that adds the events of a batch itself."""
         table = self.table
-        self._pass_time(int(ts_ms.max()), 0)
+        self._pass_time(int(batch.ts_ms.max()), 0)
         table.advance(self.clock_ms)
         return AtOnce(
-            table.rows, table.lists_due, table.price_due, self._gains(ts_ms), ts_ms, batch.code,
-            batch.quantity, batch.price_minor, self.clock_ms, self.bucket_size, np.zeros(1, np.int64),
+            table.rows, table.lists_due, table.price_due, self._gains(batch.ts_ms), batch, self.clock_ms,
+            self.bucket_size, np.zeros(1, np.int64),
         )  # fmt: skip
 
     def finish_at_once(self, items: AtOnce, touches: int, pairs: int) -> None:
@@ -206,10 +206,8 @@ class ItemUnit:
     ) -> bool:
         """Give every item that is new here a row, making room in its bucket first; False as of `_add`."""
         rows = self.table.rows
-        found, clock_ms = (
-            np.empty(len(item) + len(pair_item), np.int32),
-            np.empty(len(item) + len(pair_item), np.int64),
-        )
+        most = len(item) + len(pair_item)
+        found, clock_ms = np.empty(most, np.int32), np.empty(most, np.int64)
         made = _new(rows, touches.event, item, pairs.event, pair_item, run.clock_ms, found, clock_ms)
         new = found[:made]
         if not made:

@@ -28,6 +28,16 @@ class Outbox(NamedTuple):
     filled: NDArray[np.int64]
 
 
+class Columns(NamedTuple):
+    """What the items hear of each event of a batch; `ts_ms` is the time by which it decays."""
+
+    offset: NDArray[np.int64]
+    ts_ms: NDArray[np.int64]
+    code: NDArray[np.uint8]
+    quantity: NDArray[np.int32]
+    price_minor: NDArray[np.int64]
+
+
 def new_outbox(events: int) -> Outbox:
     """Room for what `events` events can say."""
     pairs = events * PAIRS_PER_EVENT

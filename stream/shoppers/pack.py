@@ -7,10 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.events.decode import Batch
 from stream.exchange import HEADER_BYTES, LAYOUT, MAGIC
 from stream.items.table import ItemTable
-from stream.shoppers.emit import PAIRS_PER_EVENT, Outbox
+from stream.shoppers.emit import PAIRS_PER_EVENT, Columns, Outbox
 from stream.state.arena import reserve
 from stream.state.hashing import NUL
 from stream.state.interner import Names
@@ -42,16 +41,6 @@ class _Room(NamedTuple):
     bounds: NDArray[np.int64]
 
 
-class _Columns(NamedTuple):
-    """What a message says of each event of the batch."""
-
-    offset: NDArray[np.int64]
-    ts_ms: NDArray[np.int64]
-    code: NDArray[np.uint8]
-    quantity: NDArray[np.int32]
-    price_minor: NDArray[np.int64]
-
-
 class Packer:
     """Groups an `Outbox` by item partition, numbers ids by message, and encodes (`stream.exchange`)."""
 
@@ -79,13 +68,10 @@ class Packer:
         )
         self._stamp = 0
 
-    def pack(
-        self, out: Outbox, since: list[int], upto: int, batch: Batch, ts_ms: NDArray[np.int64]
-    ) -> list[tuple[int, bytes]]:
+    def pack(self, out: Outbox, since: list[int], upto: int, batch: Columns) -> list[tuple[int, bytes]]:
         """(item partition, message) for every partition with news; moves its `since` to `upto`.
 
-        Partitions without news get no message: their next one covers the gap. `ts_ms` is the time by
-        which each event of the batch decays.
+        Partitions without news get no message: their next one covers the gap.
         """
         table, room = self._table, self._room
         _group(out, table.rows, table.partitions, self._stamp, room)
@@ -95,8 +81,7 @@ class Packer:
         size = table.partitions * HEADER_BYTES + 16 * events + 21 * touches + 13 * pairs + name_bytes
         written = np.empty(size, np.uint8)
         ends = np.zeros(table.partitions, np.int64)
-        columns = _Columns(batch.offset, ts_ms, batch.code, batch.quantity, batch.price_minor)
-        _write(room, table.interner.names, columns, self._source, np.array(since), upto, written, ends)
+        _write(room, table.interner.names, batch, self._source, np.array(since), upto, written, ends)
         messages, start = [], 0
         for partition, end in enumerate(ends.tolist()):
             if end > start:
@@ -104,7 +89,7 @@ class Packer:
                 since[partition], start = upto, end
         return messages
 
-    def skip(self, out: Outbox, since: list[int], batch: Batch) -> None:
+    def skip(self, out: Outbox, since: list[int], batch: Columns) -> None:
         """As `pack`, for a batch that was sent before: moves each `since` to the last event with news.
 
         No further: how batches were cut then is not known, and a partition without news was sent
@@ -207,7 +192,7 @@ _MAGIC = np.frombuffer(MAGIC, np.uint8)
 def _write(
     room: _Room,
     names: Names,
-    batch: _Columns,
+    batch: Columns,
     source: int,
     since: NDArray[np.int64],
     upto: int,

@@ -23,7 +23,7 @@ from stream.recommend.make import Ranker, make_lists
 from stream.recommend.rank import LENGTH
 from stream.shoppers.advance import FORGOTTEN, Events, Shoppers, advance, advance_at_once
 from stream.shoppers.duplicates import new_seen
-from stream.shoppers.emit import new_outbox
+from stream.shoppers.emit import Columns, new_outbox
 from stream.shoppers.evict import MIN_SHOPPERS, new_room
 from stream.shoppers.pack import Packer
 from stream.shoppers.row import HISTORY, SHOPPER
@@ -157,7 +157,9 @@ class ShopperUnit:
         # Decay time may not run ahead of the record by more than a minute, or one event from the
         # future would outweigh everything.
         decay_ts = np.minimum(batch.ts_ms, batch.record_ts_ms + 60_000)
-        items = self.items_at_once.begin_at_once(batch, decay_ts) if self.items_at_once and n else None
+        columns = Columns(batch.offset, decay_ts, batch.code, batch.quantity, batch.price_minor)
+        unit = self.items_at_once if n else None
+        items = unit.begin_at_once(columns) if unit else None
         made = start = 0
         # An impression is about a list that an event before it made: stop there, and go on after it.
         for stop, impression in [*batch.shown, (n, None)]:
@@ -171,13 +173,13 @@ class ShopperUnit:
                 self._confirm(impression, int(shopper[stop]))
         self.position = upto
         if silent:
-            self._packer.skip(self._outbox, self.sent_upto, batch)
-        elif items is not None and self.items_at_once is not None:
-            self.items_at_once.finish_at_once(items, *self._outbox.filled.tolist())
-            self._publish(made, shopper, batch.offset, now_ms, model, effects)
+            self._packer.skip(self._outbox, self.sent_upto, columns)
         else:
-            messages = self._packer.pack(self._outbox, self.sent_upto, upto, batch, decay_ts)
-            effects.messages += [Message("item-updates", None, value, q) for q, value in messages]
+            if unit and items:
+                unit.finish_at_once(items, *self._outbox.filled.tolist())
+            else:
+                messages = self._packer.pack(self._outbox, self.sent_upto, upto, columns)
+                effects.messages += [Message("item-updates", None, value, q) for q, value in messages]
             if latest is None:
                 self._publish(made, shopper, batch.offset, now_ms, model, effects)
             else:
