@@ -58,7 +58,8 @@ def worker(
     from stream.runtime.worker import run
 
     warm_up()
-    raise typer.Exit(run(settings, Engine(engine_config(settings)), Learner))
+    engine = Engine(engine_config(settings))
+    raise typer.Exit(run(settings, engine, lambda: Learner(engine.model)))
 
 
 def engine_config(settings: Settings) -> EngineConfig:

@@ -41,7 +41,7 @@ class Catalogue:
                 return f"the catalogue has no item {key[:64]!r}: that is no item id"
             self.facts.pop(key, None)
             # Also before anybody has seen it: events about it may come yet.
-            self._table.facts.withdrawn[self._table.numbers(key, 1)] = True
+            self._table.facts.item["withdrawn"][self._table.numbers(key, 1)] = True
             return None
         try:
             facts = msgspec.json.decode(value, type=Item)
@@ -51,8 +51,8 @@ class Catalogue:
             return f"the catalogue entry {facts.item_id!r} has another key: {key!r}"
         self.facts[key] = facts
         number = int(self._table.numbers(key, 1)[0])
-        self._table.facts.withdrawn[number] = facts.stock == 0
-        self._table.facts.category[number] = self._category(facts.category)
+        known = self._table.facts.item[number]
+        known["withdrawn"], known["category"] = facts.stock == 0, self._category(facts.category)
         return None
 
     def _category(self, name: str | None) -> int:
