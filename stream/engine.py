@@ -48,6 +48,7 @@ from stream.recommend.make import Ranker
 from stream.recommend.pool import new_pool
 from stream.recommend.popular import Popular
 from stream.recommend.rank import new_ranking, no_scorer
+from stream.recommend.sources import used
 from stream.saving import MESSAGE_EVENTS, Saving
 from stream.shoppers.advance import ACCEPTED, CROWDED, DUPLICATES, EMPTY, EVICTED, FORGOTTEN, SESSIONS
 from stream.shoppers.unit import ShopperUnit
@@ -76,6 +77,7 @@ class EngineConfig:
 
     Shoppers and items that no event named for `inactive_ms` of event time are forgotten.
     `rows_saved_per_event` is the pace at which state is saved (`stream.state.rotation`); 0 saves none.
+    Lists are blended from `sources` (`stream.recommend.sources`), or from all.
     """
 
     item_partitions: int = 1
@@ -83,6 +85,7 @@ class EngineConfig:
     max_items: int = 1 << 18
     inactive_ms: int = 180 * 86_400_000
     rows_saved_per_event: float = 0.0
+    sources: tuple[str, ...] = ()
     bounds: TimeBounds = field(default_factory=TimeBounds)
     pricing: PricingConfig = field(default_factory=PricingConfig)
 
@@ -112,6 +115,7 @@ class Engine:
             leaders=self.popular.leaders,
             scorer=no_scorer(),
             pool=new_pool(),
+            uses=used(config.sources),
             description=new_description(),
             ranking=new_ranking(),
         )

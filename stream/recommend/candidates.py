@@ -30,6 +30,7 @@ from stream.recommend.pool import (
     put,
 )
 from stream.recommend.popular import Leaders
+from stream.recommend.sources import POPULARITY, TREND
 from stream.state.jit import Row, kernel
 
 LOOK_BACK = 4
@@ -57,6 +58,7 @@ REASONS = ("viewed", "bought", "led_to", "category", "trending", "related", "aga
 @kernel
 def gather(
     pool: Pool,
+    uses: NDArray[np.bool_],
     rows: NDArray[np.void],
     wanted: Wanted,
     facts: Facts,
@@ -64,7 +66,8 @@ def gather(
     shopper: Row,
     history: Row,
 ) -> None:
-    """Fill the pool with all candidates of one shopper.
+    """Fill the pool with all candidates of one shopper, of the sources that are used
+    (`stream.recommend.sources`).
 
     The item looked at now, hidden items, and items that are not for sale stay out. Bought ones are marked:
     where shoppers buy the same again, the model has learned so, and the plain order leaves them out. When
@@ -77,31 +80,38 @@ def gather(
         for k in range(len(history.hidden)):
             ban(pool, history.hidden[k])
     ban(pool, shopper.recent[0])
+    _neighbours(pool, uses, rows, wanted, facts, shopper)
+    if uses[HOP] and shopper.recent[0] > 0:
+        _two_hops(pool, rows, wanted, facts, rows[shopper.recent[0] - 1])
+    if uses[POPULARITY] and pool.size[0] < ENOUGH:
+        _fill_up(pool, facts, leaders, shopper)
+    if uses[TREND]:
+        _trending(pool, facts)
+    if uses[VISITED]:
+        _visited(pool, facts, shopper)
+    if uses[SEEN]:
+        _seen(pool, facts, shopper)
+    if uses[OWNED] and shopper.history > 0:
+        _owned(pool, facts, history)
+
+
+@kernel
+def _neighbours(
+    pool: Pool, uses: NDArray[np.bool_], rows: NDArray[np.void], wanted: Wanted, facts: Facts, shopper: Row
+) -> None:
+    by_view = uses[SHARE] or uses[RECENT] or uses[LAST] or uses[STEP]
     for rank in range(LOOK_BACK):
         if shopper.recent[rank] == 0:
             break
         row = rows[shopper.recent[rank] - 1]
         if not row.owned:
             push_wanted(wanted, row, shopper.recent[rank] - 1)
-        _viewed_together(pool, facts, row.viewed, rank, row.foreign)
-        if row.bought.item[0] > 0:
+        if by_view:
+            _viewed_together(pool, facts, row.viewed, rank, row.foreign)
+        if uses[BOUGHT] and row.bought.item[0] > 0:
             _together(pool, facts, row.bought, rank, row.foreign, BY_BASKET, BOUGHT)
-        if row.led_to.item[0] > 0:
+        if uses[LED_TO] and row.led_to.item[0] > 0:
             _together(pool, facts, row.led_to, rank, row.foreign, BY_PURCHASE, LED_TO)
-    if shopper.recent[0] > 0:
-        _two_hops(pool, rows, wanted, facts, rows[shopper.recent[0] - 1])
-    if pool.size[0] < ENOUGH:
-        _fill_up(pool, facts, leaders, shopper)
-    for k in range(TRENDING_ITEMS):
-        if facts.hot[k] == 0:
-            break
-        if not facts.item[facts.hot[k] - 1].withdrawn:
-            c = put(pool, facts.hot[k] - 1, TRENDING)
-            if c >= 0 and pool.score[FILL, c] == 0.0:
-                pool.score[FILL, c] = np.float32(1e-7 / (k + 1))
-    _looked_at(pool, facts, shopper)
-    if shopper.history > 0:
-        _owned(pool, facts, history)
 
 
 @kernel
@@ -168,8 +178,19 @@ def _two_hops(pool: Pool, rows: NDArray[np.void], wanted: Wanted, facts: Facts, 
 
 
 @kernel
-def _looked_at(pool: Pool, facts: Facts, shopper: Row) -> None:
-    """Items of the window, and those of long ago: they are often come back to."""
+def _trending(pool: Pool, facts: Facts) -> None:
+    for k in range(TRENDING_ITEMS):
+        if facts.hot[k] == 0:
+            break
+        if not facts.item[facts.hot[k] - 1].withdrawn:
+            c = put(pool, facts.hot[k] - 1, TRENDING)
+            if c >= 0 and pool.score[FILL, c] == 0.0:
+                pool.score[FILL, c] = np.float32(1e-7 / (k + 1))
+
+
+@kernel
+def _visited(pool: Pool, facts: Facts, shopper: Row) -> None:
+    """Items of the window: they are often come back to."""
     for r in range(1, len(shopper.recent)):
         if shopper.recent[r] == 0:
             break
@@ -177,6 +198,11 @@ def _looked_at(pool: Pool, facts: Facts, shopper: Row) -> None:
             c = put(pool, shopper.recent[r] - 1, AGAIN)
             if c >= 0:
                 pool.score[VISITED, c] = np.float32(1.0 / r)
+
+
+@kernel
+def _seen(pool: Pool, facts: Facts, shopper: Row) -> None:
+    """Items of long ago."""
     for k in range(len(shopper.seen)):
         item = shopper.seen[k] - 1
         if item >= 0 and not facts.item[item].withdrawn:

@@ -29,6 +29,7 @@ from stream.recommend.pool import (
     VISITED,
     Pool,
 )
+from stream.recommend.sources import CATEGORY, POPULARITY, TREND
 from stream.state.jit import Row, kernel
 
 FEATURES = (
@@ -69,6 +70,12 @@ _RATIOS = ((SHARE, 0), (RECENT, 2), (LAST, 4), (STEP, 6), (HOP, 8))
 )
 _SUPPORT, _LOG_SHARE, _MARKOV, _STEP, BOUGHT_BEFORE, _OWNED_PLACE = range(20, 26)
 
+_SOURCE = np.array([
+    SHARE, SHARE, RECENT, RECENT, LAST, LAST, STEP, STEP, HOP, HOP, BOUGHT, LED_TO, POPULARITY, TREND,
+    POPULARITY, POPULARITY, VISITED, VISITED, SEEN, CATEGORY, SHARE, SHARE, STEP, STEP, OWNED, OWNED,
+])  # fmt: skip
+"""By feature, the source it comes with."""
+
 LENGTHS, TOTALS, BESTS = (2, 3, 4, 6), (3.0, 10.0, 30.0, 100.0), (0.05, 0.12, 0.25)
 """Bounds of contexts: items in the session, events behind the last item's row, its best neighbour's share."""
 
@@ -99,8 +106,11 @@ def new_description() -> Description:
 
 
 @kernel
-def describe(pool: Pool, facts: Facts, shopper: Row, last: Row, out: Description) -> None:
-    """Features of all candidates, and the contexts of the list. `last`: the row of the item looked at now.
+def describe(
+    pool: Pool, uses: NDArray[np.bool_], facts: Facts, shopper: Row, last: Row, out: Description
+) -> None:
+    """Features of all candidates, and the contexts of the list; 0 for those of sources that are not used.
+    `last`: the row of the item looked at now.
 
     14 ns a candidate.
     """
@@ -132,6 +142,10 @@ def describe(pool: Pool, facts: Facts, shopper: Row, last: Row, out: Description
         value[_STEP, c] = step[c]
         value[BOUGHT_BEFORE, c] = np.float32(1.0) if owned[c] > 0 else np.float32(0.0)
         value[_OWNED_PLACE, c] = owned[c]
+    for f in range(N_FEATURES):
+        if not uses[_SOURCE[f]]:
+            for c in range(n):
+                value[f, c] = 0.0
     _contexts(pool, shopper.in_session, events, out)
 
 

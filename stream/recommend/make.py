@@ -39,6 +39,7 @@ class Ranker(NamedTuple):
     leaders: Leaders
     scorer: Scorer
     pool: Pool
+    uses: NDArray[np.bool_]
     description: Description
     ranking: Ranking
 
@@ -54,14 +55,14 @@ def make_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> i
 def rank(row: Row, history: Row, ranker: Ranker, most: int, plain: bool, by_model: bool) -> None:
     """The first `most` candidates of one shopper, in plain order, in the model's, or both."""
     pool, names, ranking = ranker.pool, ranker.item_names, ranker.ranking
-    gather(pool, ranker.items, ranker.wanted, ranker.facts, ranker.leaders, row, history)
+    gather(pool, ranker.uses, ranker.items, ranker.wanted, ranker.facts, ranker.leaders, row, history)
     if plain:
-        order_plainly(pool, names, ranking, most)
+        order_plainly(pool, ranker.uses, names, ranking, most)
         if by_model:
             place_plainly(pool, ranking)
     if by_model:
         last = ranker.items[max(row.recent[0] - 1, 0)]
-        describe(pool, ranker.facts, row, last, ranker.description)
+        describe(pool, ranker.uses, ranker.facts, row, last, ranker.description)
         order_by_model(pool, names, ranker.description, ranker.scorer, ranking, most)
 
 

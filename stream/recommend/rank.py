@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.recommend.features import HELD, N_CONTEXTS, N_FEATURES, Description
-from stream.recommend.pool import BOUGHT, FILL, HOP, LED_TO, LIMIT, OWNED, SHARE, Pool
+from stream.recommend.pool import BOUGHT, FILL, HOP, LAST, LED_TO, LIMIT, OWNED, RECENT, SHARE, STEP, Pool
 from stream.state.interner import Names
 from stream.state.jit import kernel
 
@@ -71,11 +71,12 @@ def new_ranking() -> Ranking:
 
 
 @kernel
-def order_plainly(pool: Pool, names: Names, ranking: Ranking, most: int) -> None:
+def order_plainly(pool: Pool, uses: NDArray[np.bool_], names: Names, ranking: Ranking, most: int) -> None:
     """The first `most` by the sum of the shares, of those that have any or fill up and were not bought."""
     n, plain, score = pool.size[0], ranking.plain, pool.score
+    by_view = SHARE if uses[SHARE] else RECENT if uses[RECENT] else LAST if uses[LAST] else STEP
     for c in range(n):
-        shares = score[SHARE, c] + score[BOUGHT, c] + score[LED_TO, c]
+        shares = score[by_view, c] + score[BOUGHT, c] + score[LED_TO, c]
         shares += score[FILL, c] + _HOP_WORTH * score[HOP, c]
         plain[c] = np.float32(0.0) if score[OWNED, c] > 0 else shares
     size = _best(plain, plain, pool, names, n, most, ranking.plain_order)

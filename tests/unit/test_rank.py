@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.errors import SettingsError
 from stream.recommend.features import FEATURES, HELD, N_CONTEXTS, N_FEATURES, new_description
 from stream.recommend.pool import FILL, LIMIT, OWNED, SHARE, ban, clear, find, new_pool, put
 from stream.recommend.rank import (
@@ -16,12 +17,14 @@ from stream.recommend.rank import (
     order_plainly,
     probability,
 )
+from stream.recommend.sources import SOURCES, used
 from stream.state.interner import Interner
 
 ranking = new_ranking()
 pool = new_pool()
 interner = Interner(4 * LIMIT)
 interner.intern("\0".join(f"item-{k}" for k in range(4 * LIMIT)).encode(), 4 * LIMIT)
+ALL = used()
 HASHES = interner.names.entries["hash"]
 
 # As they come: shares, sums of a few of them, what has nearly decayed, and the fallback's tiny scores.
@@ -40,7 +43,7 @@ def filled(given_scores: list[float]) -> int:
 @given(st.lists(scores, max_size=LIMIT))
 def test_the_plain_order_is_by_share_and_ties_go_by_the_ids_hash(given_scores):
     n = filled(given_scores)
-    order_plainly(pool, interner.names, ranking, KEPT)
+    order_plainly(pool, ALL, interner.names, ranking, KEPT)
     kept = np.array(given_scores, np.float32)
     expected = sorted((c for c in range(n) if kept[c] > 0), key=lambda c: (-kept[c], HASHES[c]))[:KEPT]
     assert ranking.plain_order[: ranking.size[1]].tolist() == expected
@@ -50,7 +53,7 @@ def test_the_plain_order_leaves_out_what_was_bought_and_what_nothing_speaks_for(
     filled([0.5, 0.0, 0.25])
     pool.score[OWNED, 0] = 1.0
     pool.score[FILL, put(pool, 9, 0)] = 1e-7
-    order_plainly(pool, interner.names, ranking, KEPT)
+    order_plainly(pool, ALL, interner.names, ranking, KEPT)
     assert pool.item[ranking.plain_order[: ranking.size[1]]].tolist() == [2, 9]
 
 
@@ -58,7 +61,7 @@ def test_the_plain_order_leaves_out_what_was_bought_and_what_nothing_speaks_for(
 def test_the_models_order_is_that_of_the_weighted_sums(seed, n):
     random = np.random.default_rng(seed)
     filled(random.random(n).tolist())
-    order_plainly(pool, interner.names, ranking, KEPT)
+    order_plainly(pool, ALL, interner.names, ranking, KEPT)
     description, scorer = new_description(), no_scorer()
     description.context[:] = 0, 2, 7, 12
     description.value[:, :n] = random.integers(-3, 4, (N_FEATURES, n))
@@ -76,7 +79,7 @@ def test_the_models_order_is_that_of_the_weighted_sums(seed, n):
 
 def test_a_model_that_knows_nothing_leaves_the_plain_order():
     filled([0.1, 0.3, 0.2])
-    order_plainly(pool, interner.names, ranking, KEPT)
+    order_plainly(pool, ALL, interner.names, ranking, KEPT)
     order_by_model(pool, interner.names, new_description(), no_scorer(), ranking, KEPT)
     assert ranking.order[:3].tolist() == ranking.plain_order[:3].tolist() == [1, 2, 0]
 
@@ -109,6 +112,13 @@ def test_the_pool_is_a_dictionary(calls, banned):
     clear(pool)
     assert not pool.key.any()
     assert not pool.score.any()
+
+
+def test_a_source_that_there_is_not_is_refused_with_those_there_are():
+    assert used(["markov"]).sum() == 1
+    with pytest.raises(SettingsError, match=r"no source 'marcov'.*markov, two-hop"):
+        used(["marcov"])
+    assert sorted(SOURCES.values()) == list(range(len(SOURCES)))
 
 
 def test_every_feature_has_a_name_and_every_context_a_kind():
