@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from stream.errors import InputError
+from stream.sources.content import Content
+from stream.sources.popularity import Popularity
+from stream.sources.rising import Rising
 from stream.sources.sessions import Sessions
 from stream.sources.source import Room, Source
 
 SOURCES: Mapping[str, Callable[[Room], Source]] = {
     "sessions": Sessions,
+    "content": Content,
+    "popularity": Popularity,
+    "rising": Rising,
 }
 """What makes a source of each name. A further one is added here, and passes the checks that all pass."""
 
