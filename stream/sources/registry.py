@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from stream.errors import InputError
 from stream.sources.content import Content
+from stream.sources.factors import Factors
 from stream.sources.popularity import Popularity
 from stream.sources.rising import Rising
 from stream.sources.sessions import Sessions
@@ -14,6 +15,7 @@ from stream.sources.source import Room, Source
 SOURCES: Mapping[str, Callable[[Room], Source]] = {
     "sessions": Sessions,
     "content": Content,
+    "factors": Factors,
     "popularity": Popularity,
     "rising": Rising,
 }
