@@ -23,7 +23,8 @@ from stream.state.jit import kernel
 
 MAX_ITEMS = 1 << 17
 MAX_SHOPPERS = 1 << 18
-"""More than any of the logs has that fit into memory; of more, those not heard of for longest are forgotten."""
+"""More than any of the logs has that fit into memory; of more, those not heard of for longest are
+forgotten."""
 
 
 def new_room(items: int = MAX_ITEMS, shoppers: int = MAX_SHOPPERS) -> tuple[Room, Numbers, Numbers]:
@@ -105,12 +106,12 @@ def alone(
 
 
 def words_in(context: object) -> str:
-    """All texts in what a profile states, however nested, in the order of their keys."""
+    """All texts in what a profile states, however nested, a line each, in the order of their keys."""
     if isinstance(context, str):
         return context
     if isinstance(context, dict):
-        return " ".join(words_in(context[key]) for key in sorted(context, key=str))
-    return " ".join(map(words_in, context)) if isinstance(context, list) else ""
+        return "\n".join(words_in(context[key]) for key in sorted(context, key=str))
+    return "\n".join(map(words_in, context)) if isinstance(context, list) else ""
 
 
 class _Windows:

@@ -57,7 +57,8 @@ class Base(Generic[S]):
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays, those to work with among them."""
-        return sum(array.nbytes for arrays in (self.state, *self._work) for array in arrays)
+        states: list[State] = [self.state, *self._work]
+        return sum(array.nbytes for state in states for array in state)
 
     def describe_items(self, numbers: NDArray[np.int32], facts: Sequence[Item]) -> None:
         """Facts are nothing to this source."""
@@ -74,12 +75,13 @@ class Base(Generic[S]):
     def load(self, data: bytes) -> None:
         """See `Source.load`."""
         saved = self._checked(data)
+        # It may refuse what it is given; nothing has changed then.
+        self._take(saved.more)
         for name, array in self.state._asdict().items():
             held = saved.arrays[name]
             flat = array.reshape(-1).view(np.uint8)
             flat[: len(held)] = np.frombuffer(held, np.uint8)
             flat[len(held) :] = 0
-        self._take(saved.more)
 
     def _more(self) -> dict[str, Any]:
         return {}

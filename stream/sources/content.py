@@ -1,9 +1,9 @@
 """Content: items whose words are those of what a shopper looked at and searched for.
 
 TF-IDF with cosine (Salton and Buckley, 1988). Words of items are short and rarely repeat, so an item is the
-set of its terms, each weighing ``idf = ln(1 + N / df)`` and the whole scaled to length 1. A shopper's profile is
-a decayed sum of the items they had events with and the queries they searched for. It serves an item as soon as
-the catalogue has it.
+set of its terms, each weighing ``idf = ln(1 + N / df)`` and the whole scaled to length 1. A shopper's profile
+is a decayed sum of the items they had events with and the queries they searched for. It serves an item as
+soon as the catalogue has it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ContentState(NamedTuple):
     profile_term: NDArray[np.int32]
     """(shoppers, PROFILE): term + 1."""
     profile_weight: NDArray[np.float32]
-    count: NDArray[np.float64]
+    counts: NDArray[np.float64]
     """Items described; how many they were when idf was last worked out."""
 
 
@@ -149,9 +149,7 @@ def propose(
 
 
 @kernel
-def _gather(
-    state: ContentState, held: NDArray[np.int32], weights: NDArray[np.float32], pool: Pool
-) -> None:
+def _gather(state: ContentState, held: NDArray[np.int32], weights: NDArray[np.float32], pool: Pool) -> None:
     """Items listed under the profile's terms, under the weightiest first, until the pool is full."""
     done = np.float32(np.inf)
     at = -1
@@ -184,7 +182,7 @@ def describe(state: ContentState, item: int, terms: NDArray[np.int32]) -> None:
         for k in range(POSTINGS):
             if ring[k] == item + 1:
                 ring[k] = 0
-    state.count[0] += (len(terms) > 0) - (row[0] != 0)
+    state.counts[0] += (len(terms) > 0) - (row[0] != 0)
     for t in range(TERMS_PER_ITEM):
         row[t] = 0
     for t in range(len(terms)):
@@ -192,8 +190,8 @@ def describe(state: ContentState, item: int, terms: NDArray[np.int32]) -> None:
         state.df[terms[t]] += 1
         _weigh(state, terms[t])
         _post(state, terms[t], item)
-    if state.count[0] > state.count[1] * REFRESH or state.count[0] * REFRESH < state.count[1]:
-        state.count[1] = state.count[0]
+    if state.counts[0] > state.counts[1] * REFRESH or state.counts[0] * REFRESH < state.counts[1]:
+        state.counts[1] = state.counts[0]
         for term in range(TERMS):
             _weigh(state, term)
 
@@ -201,7 +199,7 @@ def describe(state: ContentState, item: int, terms: NDArray[np.int32]) -> None:
 @kernel
 def _weigh(state: ContentState, term: int) -> None:
     df = state.df[term]
-    state.idf[term] = np.float32(math.log(1.0 + state.count[1] / df)) if df > 0 else np.float32(0.0)
+    state.idf[term] = np.float32(math.log(1.0 + state.counts[1] / df)) if df > 0 else np.float32(0.0)
 
 
 class Content(Base[ContentState]):

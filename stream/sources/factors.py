@@ -1,7 +1,7 @@
 """Online matrix factorisation by Bayesian personalised ranking, for sessions of anybody.
 
-BPR (Rendle et al., 2009) with a shopper's factors that begin with what they looked at last, as in FISM (Kabbur
-et al., 2013), so that a first session has some too::
+BPR (Rendle et al., 2009) with a shopper's factors that begin with what they looked at last, as in FISM
+(Kabbur et al., 2013), so that a first session has some too::
 
     x(i) = b_i + q_i · h        h = p_u + Σ y_r / r  /  Σ 1 / r     r = 1.. over the last items
     for negatives j drawn from the latest events: raise ln σ(x(i) - x(j))
@@ -191,9 +191,7 @@ def _move(
 
 
 @kernel
-def propose(
-    state: FactorsState, ties: NDArray[np.uint64], work: Work, visit: Visit, out: Proposals
-) -> int:
+def propose(state: FactorsState, ties: NDArray[np.uint64], work: Work, visit: Visit, out: Proposals) -> int:
     """Proposals for a visit: about 20 µs."""
     last = visit.recent[0] if len(visit.recent) else -1
     if last < 0:
@@ -221,7 +219,8 @@ class Factors(Base[FactorsState]):
             *new_index(room),
             *new_latest(),
         )
-        self._scratch = Work(*(np.zeros(DIM, np.float32) for _ in range(3)), new_planes())
+        one, two, three = (np.zeros(DIM, np.float32) for _ in range(3))
+        self._scratch = Work(one, two, three, new_planes())
         super().__init__(room, state, (self._scratch,))
 
     def learn(self, events: Interactions) -> None:

@@ -16,7 +16,9 @@ REBASE_HALF_LIVES = 512.0
 
 
 @kernel
-def gain_at(clock: NDArray[np.float64], weights: NDArray[np.float64], ts_ms: int, half_life_ms: float) -> float:
+def gain_at(
+    clock: NDArray[np.float64], weights: NDArray[np.float64], ts_ms: int, half_life_ms: float
+) -> float:
     """What an event at `ts_ms` adds: 2 to the power of the half-lives since the landmark, ``clock[0]``.
 
     ``clock[1]`` is the largest of these gains so far: what one event now is worth. Weights are scaled by an
@@ -34,7 +36,7 @@ def gain_at(clock: NDArray[np.float64], weights: NDArray[np.float64], ts_ms: int
         ahead -= halvings
     gain = 2.0**ahead
     clock[1] = max(clock[1], gain)
-    return gain
+    return gain  # type: ignore[no-any-return]
 
 
 @kernel

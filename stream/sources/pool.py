@@ -23,7 +23,8 @@ _LOW = np.uint64(0xFFFFFFFF)
 
 
 class Pool(NamedTuple):
-    """`key`: number + 1 by place in the table (0: free), `at`: its candidate, `place`: a candidate's place."""
+    """`key`: number + 1 by place in the table (0: free), `at`: its candidate, `place`: a candidate's
+    place."""
 
     key: NDArray[np.int32]
     at: NDArray[np.int32]
@@ -127,8 +128,8 @@ def offer(
 def _before(out: Proposals, ties: NDArray[np.uint64], k: int, item: int, score: np.float32) -> bool:
     """Whether an item comes before the one at place `k`."""
     if score != out.score[k]:
-        return score > out.score[k]  # type: ignore[return-value]
-    return ties[item] < ties[out.item[k]]  # type: ignore[return-value]
+        return score > out.score[k]  # type: ignore[no-any-return]
+    return ties[item] < ties[out.item[k]]  # type: ignore[no-any-return]
 
 
 @kernel

@@ -1,7 +1,7 @@
 """What is popular: overall and in the category of what was looked at last, decayed by a half-life.
 
-``score(i) = w_i / Σ w  +  w_i / Σ w of i's category, if that is the last item's category``: the chance that any
-event, and that an event of this category, is about i.
+``score(i) = w_i / Σ w  +  w_i / Σ w of i's category, if that is the last item's category``: the chance that
+any event, and that an event of this category, is about i.
 """
 
 from __future__ import annotations

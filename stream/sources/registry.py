@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 from stream.errors import InputError
 from stream.sources.content import Content
+from stream.sources.embeddings import Embeddings
 from stream.sources.factors import Factors
 from stream.sources.popularity import Popularity
+from stream.sources.profile import Profile
+from stream.sources.purchases import Purchases
+from stream.sources.ratings import Ratings
 from stream.sources.rising import Rising
 from stream.sources.sessions import Sessions
 from stream.sources.source import Room, Source
@@ -15,9 +19,13 @@ from stream.sources.source import Room, Source
 SOURCES: Mapping[str, Callable[[Room], Source]] = {
     "sessions": Sessions,
     "content": Content,
+    "purchases": Purchases,
     "factors": Factors,
+    "embeddings": Embeddings,
     "popularity": Popularity,
     "rising": Rising,
+    "profile": Profile,
+    "ratings": Ratings,
 }
 """What makes a source of each name. A further one is added here, and passes the checks that all pass."""
 

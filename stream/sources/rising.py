@@ -36,7 +36,7 @@ class RisingState(NamedTuple):
     fast_clock: NDArray[np.float64]
     slow_clock: NDArray[np.float64]
     """Landmark, ms, and what an event is worth now."""
-    count: NDArray[np.int64]
+    counts: NDArray[np.int64]
     """Events so far; time of the first, ms."""
 
 
@@ -50,10 +50,10 @@ def learn(state: RisingState, events: Interactions) -> None:
         ts_ms = events.ts_ms[k]
         state.fast[item] += gain_at(state.fast_clock, state.fast, ts_ms, FAST_MS)
         state.slow[item] += gain_at(state.slow_clock, state.slow, ts_ms, SLOW_MS)
-        if state.count[0] == 0:
-            state.count[1] = ts_ms
-        state.ring[state.count[0] % LATEST] = item + 1
-        state.count[0] += 1
+        if state.counts[0] == 0:
+            state.counts[1] = ts_ms
+        state.ring[state.counts[0] % LATEST] = item + 1
+        state.counts[0] += 1
 
 
 @kernel
@@ -62,7 +62,7 @@ def propose(state: RisingState, ties: NDArray[np.uint64], pool: Pool, visit: Vis
     last = visit.recent[0] if len(visit.recent) else -1
     # Both windows begin with the log: before it has run for long they hold nearly the same.
     now_ms = state.slow_clock[0] + np.log2(max(state.slow_clock[1], 1e-300)) * SLOW_MS
-    age_ms = max(now_ms - state.count[1], 0.0)
+    age_ms = max(now_ms - state.counts[1], 0.0)
     fast_ms = FAST_MS * (1.0 - 2.0 ** (-age_ms / FAST_MS))
     slow_ms = SLOW_MS * (1.0 - 2.0 ** (-age_ms / SLOW_MS))
     expected = fast_ms / slow_ms if slow_ms > 0.0 else 1.0

@@ -89,7 +89,7 @@ class Source(Protocol):
 
     def hear(self, shopper: int, code: int, words: str) -> None:
         """Take in what a shopper said: the query of a search (`codes.SEARCH`), or interests stated in a
-        profile (`codes.PROFILE`: categories, brands, words)."""
+        profile (`codes.PROFILE`: names of categories and brands, or words; a line each)."""
 
     def propose(self, visit: Visit, out: Proposals) -> int:
         """Write proposals and return how many; never the visit's last item."""

@@ -23,7 +23,10 @@ _WORDS_READ = 256
 
 def words(text: str) -> list[str]:
     """Runs of letters and digits in lower case, at most some hundred."""
-    return [found[0][:_WORD_MAX] for _, found in zip(range(_WORDS_READ), _WORD.finditer(text.lower()), strict=False)]
+    return [
+        found[0][:_WORD_MAX]
+        for _, found in zip(range(_WORDS_READ), _WORD.finditer(text.lower()), strict=False)
+    ]
 
 
 def term_of(word: str) -> int:
@@ -34,8 +37,8 @@ def term_of(word: str) -> int:
 def terms_of(item: Item) -> NDArray[np.int32]:
     """Distinct terms of an item's facts.
 
-    Category, brand and labels count as wholes ("category:shoes.running"), so that they weigh as one thing, and
-    with their words, so that a query finds them.
+    Category, brand and labels count as wholes ("category:shoes.running"), so that they weigh as one thing,
+    and with their words, so that a query finds them.
     """
     found: dict[int, None] = {}
     for word in _words_of(item):
@@ -46,7 +49,11 @@ def terms_of(item: Item) -> NDArray[np.int32]:
 
 
 def _words_of(item: Item) -> Iterator[str]:
-    wholes = [("category", item.category), ("brand", item.brand), *(("label", label) for label in item.labels)]
+    wholes = [
+        ("category", item.category),
+        ("brand", item.brand),
+        *(("label", label) for label in item.labels),
+    ]
     for kind, text in wholes:
         if text:
             yield f"{kind}:{text}"

@@ -1,8 +1,8 @@
 """Vectors of items: how they begin, what they are compared with, and how they are found again.
 
-Search is by signs of random projections (Charikar, 2002): an item lies in the bucket of its vector's signs, and
-a query looks through the buckets that differ in the signs it is least sure of (multi-probe, after Lv et al.,
-2007) until it has seen `SCANNED` items. Of catalogues no larger than that it sees every item.
+Search is by signs of random projections (Charikar, 2002): an item lies in the bucket of its vector's signs,
+and a query looks through the buckets that differ in the signs it is least sure of (multi-probe, after Lv et
+al., 2007) until it has seen `SCANNED` items. Of catalogues no larger than that it sees every item.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Index(NamedTuple):
     """(items): all items there are, without gaps."""
     place: NDArray[np.int32]
     """(items): where it is in `member`, + 1."""
-    count: NDArray[np.int64]
+    counts: NDArray[np.int64]
     """Items there are; bits in use."""
 
 
@@ -53,15 +53,15 @@ class Latest(NamedTuple):
     """Items of the latest events."""
 
     ring: NDArray[np.int32]
-    count: NDArray[np.int64]
+    counts: NDArray[np.int64]
     """Events so far; draws so far."""
 
 
 def new_index(room: Room) -> Index:
     """An empty one."""
-    return Index(
-        np.zeros(1 << BITS_MAX, np.int32), *(reserve(room.items, np.int32) for _ in range(5)), np.zeros(2, np.int64)
-    )
+    after, before, bucket, member, place = (reserve(room.items, np.int32) for _ in range(5))
+    head = np.zeros(1 << BITS_MAX, np.int32)
+    return Index(head, after, before, bucket, member, place, np.zeros(2, np.int64))
 
 
 def new_latest() -> Latest:
@@ -88,18 +88,18 @@ def begin(vector: NDArray[np.float32], tie: np.uint64, size: float) -> None:
 @kernel
 def push(latest: Latest, item: int) -> None:
     """An event about `item` has happened."""
-    latest.ring[latest.count[0] % LATEST] = item + 1
-    latest.count[0] += 1
+    latest.ring[latest.counts[0] % LATEST] = item + 1
+    latest.counts[0] += 1
 
 
 @kernel
 def draw(latest: Latest) -> int:
     """An item of the latest events, by a hash of how many were drawn before; -1 if it is gone."""
-    held = min(latest.count[0], LATEST)
+    held = min(latest.counts[0], LATEST)
     if held == 0:
         return -1
-    latest.count[1] += 1
-    h = mix64(np.uint64(latest.count[1]) * _STEP)
+    latest.counts[1] += 1
+    h = mix64(np.uint64(latest.counts[1]) * _STEP)
     return latest.ring[np.int64(h >> np.uint64(1)) % held] - 1  # type: ignore[no-any-return]
 
 
@@ -125,16 +125,16 @@ def _signs(planes: NDArray[np.float32], vector: NDArray[np.float32], bits: int) 
 def settle(index: Index, planes: NDArray[np.float32], vectors: NDArray[np.float32], item: int) -> None:
     """The item's vector has changed: put it into its bucket, a new item among the members too."""
     if index.place[item] == 0:
-        index.member[index.count[0]] = item
-        index.count[0] += 1
-        index.place[item] = index.count[0]
-        bits = index.count[1]
-        if bits < BITS_MAX and index.count[0] > PER_BUCKET << (bits + 1):
-            index.count[1] = bits + 1
-            for k in range(index.count[0]):
+        index.member[index.counts[0]] = item
+        index.counts[0] += 1
+        index.place[item] = index.counts[0]
+        bits = index.counts[1]
+        if bits < BITS_MAX and index.counts[0] > PER_BUCKET << (bits + 1):
+            index.counts[1] = bits + 1
+            for k in range(index.counts[0]):
                 _move(index, index.member[k], _signs(planes, vectors[index.member[k]], bits + 1))
             return
-    _move(index, item, _signs(planes, vectors[item], index.count[1]))
+    _move(index, item, _signs(planes, vectors[item], index.counts[1]))
 
 
 @kernel
@@ -172,11 +172,11 @@ def leave(index: Index, items: NDArray[np.int32]) -> None:
         if index.place[item] == 0:
             continue
         _unlink(index, item)
-        place, moved = index.place[item] - 1, index.member[index.count[0] - 1]
+        place, moved = index.place[item] - 1, index.member[index.counts[0] - 1]
         index.member[place] = moved
         index.place[moved] = place + 1
         index.place[item] = 0
-        index.count[0] -= 1
+        index.counts[0] -= 1
 
 
 @kernel
@@ -194,13 +194,13 @@ def nearest(
     """The items of the largest ``vector · query + added``, without `last`, as far as they are found."""
     n = 0
     length = min(length, len(out.item))
-    if index.count[0] <= SCANNED:
-        for k in range(index.count[0]):
+    if index.counts[0] <= SCANNED:
+        for k in range(index.counts[0]):
             item = index.member[k]
             if item != last:
                 n = offer(out, ties, n, length, item, dot(vectors[item], query) + added[item], -1)
         return n
-    bits, seen = index.count[1], 0
+    bits, seen = int(index.counts[1]), 0
     home = _signs(planes, query, bits)
     # Sign by sign, the least sure one first: bit b of a probe's number turns the b-th of them.
     order = _by_margin(planes, query, bits)
@@ -208,7 +208,7 @@ def nearest(
         bucket = home
         for b in range(bits):
             if probe >> b & 1:
-                bucket ^= 1 << np.int64(order >> np.uint64(4 * b) & np.uint64(15))
+                bucket ^= 1 << np.int64(order >> np.uint64(4 * b) & np.uint64(15))  # type: ignore[assignment]
         at = index.head[bucket]
         while at != 0:
             item = at - 1

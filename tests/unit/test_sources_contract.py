@@ -211,7 +211,13 @@ def test_a_forgotten_item_is_nowhere(name: str):
         assert not set(gone.tolist()) & set(items_of(source, to))
     # The number stands for another item now, which is learned as any.
     describe(source, gone.tolist())
-    source.learn(columns([did._replace(ts_ms=did.ts_ms + 30 * 86_400_000) for did in mixed(12)]))
+    again = [
+        Did(shopper, item, code, 1_700_000_000_000 + shopper * 60_000, item == 8, 5.0 - (item == 1))
+        for shopper in range(12)
+        for item in (8, 9, 1)
+        for code in (VIEW, PURCHASE, RATING)
+    ]
+    source.learn(columns(again))
     assert any(set(gone.tolist()) & set(items_of(source, to)) for to in VISITS)
 
 
