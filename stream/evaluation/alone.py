@@ -109,9 +109,12 @@ def words_in(context: object) -> str:
     """All texts in what a profile states, however nested, a line each, in the order of their keys."""
     if isinstance(context, str):
         return context
+    parts: list[object] = []
     if isinstance(context, dict):
-        return "\n".join(words_in(context[key]) for key in sorted(context, key=str))
-    return "\n".join(map(words_in, context)) if isinstance(context, list) else ""
+        parts = [context[key] for key in sorted(context, key=str)]
+    elif isinstance(context, list):
+        parts = context
+    return "\n".join(filter(None, map(words_in, parts)))
 
 
 class _Windows:

@@ -1,14 +1,15 @@
 """Session nearest neighbours: what was looked at in the past sessions most like this one.
 
 VMIS-kNN (Kersbergen, Sprangers and Schelter, 2022), incremental: each item has a ring of its latest sessions,
-and a session is there from its second item on. With s the items of this session, newest first, and H the
-sessions held::
+and a session is there from its second item on. With s the items of this session, the newest of rank 1, H the
+sessions held, and m(n) the newest item of s that is in n, of rank d(n)::
 
-    similarity(n) = Σ of (1 - (r - 1) / |s|) over the items r of s that are in n      the best 100 of these
-    score(i)      = Σ similarity(n) · max(1 - .1 (d(n) - 1), 0) · ln(1 + |H| / df_i)  over the n that hold i
+    similarity(n) = Σ of 1 / r over the items of s that are in n, r their ranks      the best 100 of these
+    score(i) = Σ similarity(n) · max(1 - .1 (d(n) - 1), 0) · near(i, n) · ln(1 + |H| / df_i)  over these n
+    near(i, n) = 1 / (1 + .5 (k - 1)) for the k-th item of n after m(n), .6 of that for the k-th before
 
-where d(n) is the place in s of the newest item that is in n. (The paper has ln(|H| / df), by which what is in
-every session would never be proposed.)
+The paper has no `near`; next items mostly followed soon in other sessions too. And it has ln(|H| / df), by
+which what is in every session would never be proposed.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ NEAREST = 100
 """Sessions that are asked (k)."""
 KEPT = 16
 """Items of a session: a cache line. Longer ones are kept in pieces that overlap by two."""
+NEAR = 0.5
+"""What each further item between two takes from their closeness."""
+BEFORE = 0.6
+"""What an item before the match is worth, one after it being 1."""
 SESSIONS_MAX = 1 << 18
 SESSIONS_PER_ITEM = 8
 """Sessions held an item: rings of popular items are full then, and few point to what is gone."""
@@ -159,8 +164,7 @@ def propose(
     own = np.int64(-1)
     if 0 <= visit.shopper < len(state.current):
         own = state.current[visit.shopper] - 1
-    length = max(1, min(visit.in_session, len(visit.recent)))
-    for r in range(min(length, len(visit.recent))):
+    for r in range(min(max(1, visit.in_session), len(visit.recent))):
         item = visit.recent[r]
         if item < 0 or item >= len(state.ring):
             continue
@@ -176,17 +180,23 @@ def propose(
                 if c < 0:
                     break
                 matched.newest[c] = r
-            sessions.score[c] += np.float32(1.0 - r / length)
+            sessions.score[c] += np.float32(1.0 / (r + 1.0))
     n = _nearest(sessions, matched.heap)
     held = min(after, rows)
     for k in range(n):
         c = matched.heap[k]
         weight = sessions.score[c] * max(1.0 - 0.1 * matched.newest[c], 0.0)
         row = state.kept[(after - sessions.item[c]) % rows]
+        at, match = 0, visit.recent[matched.newest[c]] + 1
+        while at < KEPT - 1 and row[at] != match:
+            at += 1
         for p in range(KEPT):
             if row[p] == 0:
                 break
-            add(pool, row[p] - 1, weight)
+            if p > at:
+                add(pool, row[p] - 1, weight / (1.0 + NEAR * (p - at - 1)))
+            elif p < at:
+                add(pool, row[p] - 1, weight * BEFORE / (1.0 + NEAR * (at - p - 1)))
     clear(sessions)
     for c in range(pool.size[0]):
         pool.score[c] *= np.float32(math.log(1.0 + held / max(state.df[pool.item[c]], 1)))
