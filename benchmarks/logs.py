@@ -155,7 +155,7 @@ def _judged(
             shopper = f"s{number}"
             name = f"{number}-{place}"
             views.append(View(event_id=name, ts=ts, user_id=shopper, session_id=shopper, item_id=f"i{item}"))
-    views.sort(key=lambda view: view.ts)  # type: ignore[arg-type, return-value]
+    views.sort(key=lambda view: view.ts)
     steps = without_repeats(in_order(_with_facts(views, categories)).steps)
     return Judged(steps, int(len(steps) * (1 - SCORE_LAST)))
 
