@@ -67,11 +67,11 @@ def costs(name: str, log: Interactions, items: Sequence[Item]) -> dict[str, floa
         return Visit(int(log.shopper[k]), log.item[k : k + 1].copy(), 1, 20)
 
     warm = int(WARM * EVENTS)
-    source.learn(Interactions(*(column[:warm] for column in log)))
+    source.learn(_part(log, 0, warm))
     source.propose(visit(0), out)
     began = time.process_time()
     for at in range(warm, EVENTS, BATCH):
-        source.learn(Interactions(*(column[at : at + BATCH] for column in log)))
+        source.learn(_part(log, at, at + BATCH))
     learned = time.process_time()
     for k in range(LISTS):
         source.propose(visit(EVENTS - LISTS + k), out)
@@ -81,6 +81,17 @@ def costs(name: str, log: Interactions, items: Sequence[Item]) -> dict[str, floa
         "propose_us": round((listed - learned) / LISTS * 1e6, 1),
         "megabytes": round(source.nbytes / 1e6, 1),
     }
+
+
+def _part(log: Interactions, start: int, stop: int) -> Interactions:
+    return Interactions(
+        log.shopper[start:stop],
+        log.item[start:stop],
+        log.code[start:stop],
+        log.ts_ms[start:stop],
+        log.opens[start:stop],
+        log.rating[start:stop],
+    )
 
 
 def main(given: Sequence[str] | None = None) -> int:
