@@ -157,7 +157,7 @@ def _move(
 def propose(
     state: EmbeddingsState, ties: NDArray[np.uint64], work: Work, visit: Visit, out: Proposals
 ) -> int:
-    """Proposals for a visit: about 20 µs."""
+    """Proposals for a visit: about 60 µs of 20,000 items."""
     known = 0
     for d in range(DIM):
         work.query[d] = 0.0

@@ -192,7 +192,7 @@ def _move(
 
 @kernel
 def propose(state: FactorsState, ties: NDArray[np.uint64], work: Work, visit: Visit, out: Proposals) -> int:
-    """Proposals for a visit: about 20 µs."""
+    """Proposals for a visit: about 60 µs of 20,000 items."""
     last = visit.recent[0] if len(visit.recent) else -1
     if last < 0:
         return 0

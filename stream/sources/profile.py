@@ -157,7 +157,7 @@ def describe(state: ProfileState, ties: NDArray[np.uint64], item: int, groups: N
 
 
 class Profile(Base[ProfileState]):
-    """`Source` by profiles. 100 bytes an item, 130 a shopper, 1 MB; 100 µs more when a session begins."""
+    """`Source` by profiles. 100 bytes an item, 130 a shopper, 1 MB; 35 µs more when a session begins."""
 
     name = "profile"
 

@@ -56,7 +56,7 @@ class RatingsState(NamedTuple):
 
 
 class Ratings(Base[RatingsState]):
-    """`Source` by ratings. About 40 µs a rating and 200 µs a list; 410 bytes an item, 540 a shopper.
+    """`Source` by ratings. About 20 µs a rating and 150 µs a list; 410 bytes an item, 540 a shopper.
 
     The score is the rating that is expected, on the shop's own scale.
     """

@@ -159,7 +159,7 @@ def propose(
     visit: Visit,
     out: Proposals,
 ) -> int:
-    """Proposals for a visit: about 20 µs."""
+    """Proposals for a visit: about 10 µs."""
     rows, after = len(state.kept), state.next[0]
     own = np.int64(-1)
     if 0 <= visit.shopper < len(state.current):
