@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -79,8 +79,7 @@ def facts(numbers: Iterable[int]) -> list[Item]:
 
 
 def made(name: str, of: Room | None = None) -> Source:
-    source = SOURCES[name](of or room())
-    return source
+    return SOURCES[name](of or room())
 
 
 def taught(name: str, events: Sequence[Did], of: Room | None = None) -> Source:
@@ -116,5 +115,3 @@ def items_of(source: Source, to: Visit) -> list[int]:
 
 
 VISITS = [visit([k], shopper) for k in range(2 * PAIRS) for shopper in (0, 3, SHOPPERS - 1)]
-
-Many = Mapping[str, Callable[[Room], Source]]
