@@ -19,14 +19,11 @@ from typing import Any
 from benchmarks import logs
 from benchmarks.harness import progress
 from benchmarks.logs import Judged
-from stream.cli.feed import Feed
+from stream.cli.compare import BLEND, NAMES, scores_of
 from stream.cli.output import answer_json, table
-from stream.evaluation.alone import alone
 from stream.evaluation.measures import means
-from stream.evaluation.prequential import Scores, run
-from stream.sources.registry import SOURCES
+from stream.evaluation.prequential import Scores
 
-BLEND = "blend"
 MEASURES = ("hr@20", "mrr@20")
 WARM_EVENTS = 300
 SHORT_EVENTS = 3_000
@@ -66,18 +63,14 @@ def _slice(log: Judged) -> Judged:
 def warm_up(log: Judged) -> None:
     """Have everything compiled that is about to be timed."""
     steps = log.steps[:WARM_EVENTS]
-    run(Feed(at_once=True), steps, 0)
-    for name in SOURCES:
-        alone(name, steps, 0)
+    for name in NAMES:
+        scores_of(name, steps, 0)
 
 
 def rows(log: Judged) -> dict[str, Row]:
     """What the blend and every source reach on one log."""
     warm_up(log)
-    told = {BLEND: _row(run(Feed(at_once=True), log.steps, log.first_scored))}
-    for name in SOURCES:
-        told[name] = _row(alone(name, log.steps, log.first_scored))
-    return told
+    return {name: _row(scores_of(name, log.steps, log.first_scored)) for name in NAMES}
 
 
 def _row(scores: Scores) -> Row:

@@ -51,7 +51,8 @@ def recs(
     sources: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME,...", help="Instead of the engine, these sources alone: a row each, all by one log."
+            metavar="NAME,...",
+            help="A row for each: blend, a source alone, some of the blend's joined by +, or all.",
         ),
     ] = None,
     as_json: options.AsJson = False,
@@ -63,18 +64,18 @@ def recs(
     reciprocal of its place, ndcg discounts places by their logarithm; coverage is the share of all items
     that were in some list, head_share how much of the lists are the most popular items (those with half
     of all events), diversity the share of pairs in a list that are of two categories.
-    With --sources each source learns and proposes event by event, nothing else beside it.
+    With --sources each of those named is run over the whole log by itself.
     """
     from stream.cli.feed import Feed, read_all, total_bytes
     from stream.evaluation import log as logs
     from stream.evaluation.measures import report
     from stream.evaluation.prequential import run
 
-    names = sources.split(",") if sources is not None else []
-    if names:
-        from stream.sources.registry import require
+    names = []
+    if sources is not None:
+        from stream.cli.compare import named
 
-        require(names)
+        names = named(sources)
     if learn_first is not None and score_last not in (None, 1.0):
         note("With --learn-first all of FILE is scored: --score-last changes nothing.")
     share = 1.0 if learn_first is not None else SCORE_LAST if score_last is None else score_last
@@ -116,14 +117,14 @@ def recs(
 
 
 def _compare(names: list[str], steps: list[Step], first_scored: int, as_json: bool) -> None:
-    """Each source alone."""
-    from stream.evaluation.alone import alone
+    """A row for each name."""
+    from stream.cli.compare import scores_of
     from stream.evaluation.measures import report
 
     told = {}
     for name in names:
         with progress(f"evaluating {name}", len(steps), of_bytes=False) as bar:
-            told[name] = report(alone(name, steps, first_scored, bar))
+            told[name] = report(scores_of(name, steps, first_scored, bar))
     if as_json:
         answer_json({"sources": told})
     else:
