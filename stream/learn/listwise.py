@@ -7,13 +7,14 @@ weights (Polyak and Juditsky, 1992): single steps are noisy.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.recommend.exposures import STEPS_PER_UNIT
-from stream.recommend.features import BOUGHT_BEFORE, HELD, N_CONTEXTS, N_FEATURES
+from stream.recommend.features import BOUGHT_BEFORE, FEATURES, HELD, N_CONTEXTS, N_FEATURES
 from stream.recommend.rank import KEPT
 from stream.state.jit import kernel, long_kernel
 
@@ -32,18 +33,21 @@ _UNIT = np.float32(1.0 / STEPS_PER_UNIT)
 
 class Weights(NamedTuple):
     """By context and feature: the weights, the sums of squared gradients behind their step lengths, and the
-    mean weights that rank; `seen`: lists by context. The rest is room to work."""
+    mean weights that rank; `seen`: lists by context; `mask`: 1 for each feature that is used. The rest is
+    room to work."""
 
     weight: NDArray[np.float32]
     squares: NDArray[np.float32]
     mean: NDArray[np.float32]
     seen: NDArray[np.int64]
+    mask: NDArray[np.float32]
     used: NDArray[np.float32]
     chance: NDArray[np.float32]
 
 
-def new_weights() -> Weights:
-    """All zero, which is the plain order, but that nobody is thought to buy the same again."""
+def new_weights(features: Collection[str] = FEATURES) -> Weights:
+    """All zero, which is the plain order, but that nobody is thought to buy the same again; only the weights
+    of `features` will ever change."""
     weight = np.zeros((N_CONTEXTS, N_FEATURES), np.float32)
     weight[0, BOUGHT_BEFORE] = BUYS_AGAIN
     return Weights(
@@ -51,6 +55,7 @@ def new_weights() -> Weights:
         np.full(weight.shape, _FIRST_SQUARES, np.float32),
         weight.copy(),
         np.zeros(N_CONTEXTS, np.int64),
+        np.array([name in features for name in FEATURES], np.float32),
         np.zeros(N_FEATURES, np.float32),
         np.zeros(KEPT, np.float32),
     )
@@ -82,6 +87,26 @@ def _weigh(
         total += chance[c]
     for c in range(size):
         chance[c] /= total
+
+
+@long_kernel
+def ranks(
+    weights: Weights,
+    value: NDArray[np.int16],
+    context: NDArray[np.uint8],
+    size: NDArray[np.uint8],
+    taken: NDArray[np.uint8],
+    out: NDArray[np.int64],
+) -> None:
+    """Of each list the place of what was taken, from 0, by the weights that rank; of equals the earlier
+    first."""
+    for n in range(len(size)):
+        _weigh(weights.mean, value[n], context[n], size[n], weights.used, weights.chance)
+        mine = weights.chance[taken[n]]
+        out[n] = 0
+        for c in range(size[n]):
+            before = weights.chance[c] > mine or (weights.chance[c] == mine and c < taken[n])
+            out[n] += before
 
 
 @long_kernel
@@ -120,7 +145,7 @@ def learn(
             gradient = np.float32(value[n, taken[n], f])
             for c in range(size[n]):
                 gradient -= chance[c] * np.float32(value[n, c, f])
-            gradient *= _UNIT * np.float32(weight[n])
+            gradient *= weights.mask[f] * _UNIT * np.float32(weight[n])
             for k in range(HELD):
                 at = context[n, k]
                 weights.squares[at, f] += gradient * gradient

@@ -14,11 +14,23 @@ LAYOUT = 2
 of ten features."""
 
 
+Matrix = tuple[tuple[float, ...], ...]
+
+
+class Expert(msgspec.Struct, frozen=True):
+    """One expert as it travels: mean weights and squares by context and feature, and its faded reciprocal
+    rank."""
+
+    weights: Matrix
+    squares: Matrix
+    gain: float
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """Linear weights by context and feature (`stream.recommend.features`), and how to go on learning.
 
     `active`: the model's order was the better one of late, and is to be published. `examples` is how
-    many lists it has learned from, `squares` the sums of squared gradients that set the length of its steps.
+    many lists it has learned from, `experts` what the learner goes on from (`stream.learn.experts`).
     A candidate of chance p is taken with probability ``reach * sigmoid(calibration[0] + calibration[1] *
     logit(p))``. `quality` is the live hit rate and reciprocal rank of each contender over `lists` labelled
     lists (`stream.learn.quality`); `drifts` how often the published lists became worse all of a sudden.
@@ -27,8 +39,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     layout: int
     name: str
     features: tuple[str, ...]
-    weights: tuple[tuple[float, ...], ...]
-    squares: tuple[tuple[float, ...], ...]
+    weights: Matrix
+    experts: dict[str, Expert]
     reach: float
     calibration: tuple[float, float]
     active: bool
@@ -66,7 +78,7 @@ class _Layout(msgspec.Struct):
     layout: int
 
 
-def rounded(numbers: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> tuple[tuple[float, ...], ...]:
+def rounded(numbers: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> Matrix:
     """A matrix as a snapshot holds it: six digits."""
     return tuple(tuple(float(f"{x:.6g}") for x in row) for row in numbers.tolist())
 

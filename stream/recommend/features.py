@@ -59,6 +59,7 @@ FEATURES = (
     "step",
     "owned",
     "place_among_owned",
+    "log_interpolated",
 )
 """Names by column. A snapshot carries them, and one with other names is not used."""
 
@@ -68,11 +69,11 @@ _RATIOS = ((SHARE, 0), (RECENT, 2), (LAST, 4), (STEP, 6), (HOP, 8))
 (_BOUGHT, _LED_TO, _POPULAR, _TRENDING, _SINCE_LAST, _SINCE_FIRST, _IN_WINDOW, _PLACE, _SEEN, _CATEGORY) = (
     range(10, 20)
 )
-_SUPPORT, _LOG_SHARE, _MARKOV, _STEP, BOUGHT_BEFORE, _OWNED_PLACE = range(20, 26)
+_SUPPORT, _LOG_SHARE, _MARKOV, _STEP, BOUGHT_BEFORE, _OWNED_PLACE, _MIX = range(20, 27)
 
 _SOURCE = np.array([
     SHARE, SHARE, RECENT, RECENT, LAST, LAST, STEP, STEP, HOP, HOP, BOUGHT, LED_TO, POPULARITY, TREND,
-    POPULARITY, POPULARITY, VISITED, VISITED, SEEN, CATEGORY, SHARE, SHARE, STEP, STEP, OWNED, OWNED,
+    POPULARITY, POPULARITY, VISITED, VISITED, SEEN, CATEGORY, SHARE, SHARE, STEP, STEP, OWNED, OWNED, STEP,
 ])  # fmt: skip
 """By feature, the source it comes with."""
 
@@ -177,6 +178,10 @@ def _markov(pool: Pool, facts: Facts, events: float, steps: float, out: Descript
     for c in range(n):
         value[_STEP, c] = step[c] + doubt * (last[c] + by * value[_POPULAR, c])
     _log2(value[_STEP], n, np.float32(1.0), np.float32(1e-5), out, value[_MARKOV])
+    share = np.float32(0.1 / max(facts.heard[POPULAR], 1e-9))
+    for c in range(n):
+        value[_STEP, c] = np.float32(0.8) * step[c] + np.float32(0.1) * last[c] + share * value[_POPULAR, c]
+    _log2(value[_STEP], n, np.float32(1.0), np.float32(1e-6), out, value[_MIX])
 
 
 @kernel

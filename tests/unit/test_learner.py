@@ -14,6 +14,7 @@ from stream.engine import Engine, EngineConfig
 from stream.events.records import LogRecord
 from stream.learn.calibration import Calibration
 from stream.learn.examples import Columns, Labelled, pack_examples, places_of, unpack_examples
+from stream.learn.experts import MARKOV_FEATURES
 from stream.learn.learner import HURRY, MIN_LISTS, SNAPSHOT_EVERY_MS, Learner
 from stream.learn.listwise import RATE
 from stream.learn.model import LAYOUT, pack_snapshot, scorer, unpack_snapshot
@@ -66,27 +67,45 @@ def taught(
 
 def test_what_decides_is_found_and_what_does_not_is_not():
     learner = taught(lists=20_000)
-    weights = learner.weights.mean[[0, 1, 6, 11]].sum(axis=0)
+    weights = learner.experts.weights["blend"].mean[[0, 1, 6, 11]].sum(axis=0)
     # The truth: 3 a unit for the first feature, 0 for all others.
     assert weights[0] == pytest.approx(3.0, abs=0.3)
     assert np.abs(weights[1:][np.array(FEATURES[1:]) != "owned"]).max() < 0.3
+
+
+def test_where_steps_are_all_that_matters_the_expert_for_steps_ranks_and_else_the_blend():
+    """Two shops of which one takes by a step's share alone: neither expert is preferred for its name."""
+    step, other = FEATURES.index("log_markov"), FEATURES.index("log_hop_of_best")
+    found = {}
+    for decides in (step, other):
+        random = np.random.default_rng(4)
+        value = random.integers(-2048, 2048, (6_000, 10, N_FEATURES))
+        taken = (value[:, :, decides] / 2048 * 3 + random.gumbel(size=(6_000, 10))).argmax(axis=1)
+        learner = Learner()
+        for part in range(0, 6_000, 200):
+            some = slice(part, part + 200)
+            learner.learn([columns(value[some], taken[some], np.zeros((200, 4)))], T0)
+        found[decides] = learner.experts.best
+        unused = np.array([name not in MARKOV_FEATURES for name in FEATURES])
+        assert not learner.experts.weights["markov"].weight[:, unused].any()
+    assert found == {step: "markov", other: "blend"}
 
 
 def test_a_step_goes_up_the_gradient_of_the_likelihood():
     """Against the gradient by finite differences, of one list of three."""
     value = np.random.default_rng(3).integers(-2048, 2048, (1, 3, N_FEATURES))
     learner = Learner()
-    before = learner.weights.weight[0].astype(float).copy()
+    before = learner.experts.weights["blend"].weight[0].astype(float).copy()
 
     def likelihood(weights: np.ndarray) -> float:
         worth = value[0] / 2048 @ weights
         return float(worth[1] - np.log(np.exp(worth).sum()))
 
-    start = learner.weights.weight[[0, 1, 6, 11]].sum(axis=0).astype(float)
+    start = learner.experts.weights["blend"].weight[[0, 1, 6, 11]].sum(axis=0).astype(float)
     units = np.eye(N_FEATURES) * 1e-5
     gradient = np.array([likelihood(start + unit) - likelihood(start - unit) for unit in units]) / 2e-5
     learner.learn([columns(value, np.array([1]), np.zeros((1, 4)))], T0)
-    step = learner.weights.weight[0] - before
+    step = learner.experts.weights["blend"].weight[0] - before
     assert step == pytest.approx(RATE * gradient / np.sqrt(gradient**2 + 0.01), abs=1e-4)
 
 
@@ -95,7 +114,9 @@ def test_a_restarted_learner_goes_on_where_the_last_snapshot_was():
     again = Learner(unpack_snapshot(pack_snapshot(first.snapshot())))
     told, kept = first.snapshot(), again.snapshot()
     assert np.allclose(kept.weights, told.weights, rtol=1e-5)
-    assert np.allclose(kept.squares, told.squares, rtol=1e-5)
+    for name, expert in told.experts.items():
+        for column in ("weights", "squares", "gain"):
+            assert np.allclose(getattr(kept.experts[name], column), getattr(expert, column), rtol=1e-5)
     assert (kept.active, kept.examples, kept.lists, kept.quality) == (
         told.active, told.examples, told.lists, told.quality,
     )  # fmt: skip
@@ -128,9 +149,9 @@ def test_when_lists_become_worse_all_of_a_sudden_the_learner_hurries():
     hurried, calm = learner, Learner(learner.snapshot())
     moved = []
     for each in (hurried, calm):
-        each.weights.weight[:], each.weights.squares[:] = 0.0, 1.0
+        each.experts.weights["blend"].weight[:], each.experts.weights["blend"].squares[:] = 0.0, 1.0
         each.learn([message(1, np.zeros((0, 4)), seed=9)], T0)
-        moved.append(np.abs(each.weights.weight[0]).max())
+        moved.append(np.abs(each.experts.weights["blend"].weight[0]).max())
     assert moved[0] == pytest.approx(HURRY * moved[1])
     learner.learn([message(1, good)], T0)
     assert learner.drifts == 1, "better is no drift to worry about"
@@ -143,7 +164,8 @@ def test_a_snapshot_is_plain_json_and_comes_back_whole():
     told = json.loads(value)
     assert told["layout"] == LAYOUT
     assert told["features"] == list(FEATURES)
-    assert np.shape(told["weights"]) == np.shape(told["squares"]) == (N_CONTEXTS, N_FEATURES)
+    assert np.shape(told["weights"]) == (N_CONTEXTS, N_FEATURES)
+    assert told["weights"] == told["experts"]["blend"]["weights"]
 
 
 @pytest.mark.parametrize(
@@ -226,11 +248,11 @@ def test_examples_of_another_version_are_refused_and_teach_nothing(other):
 )  # fmt: skip
 def test_examples_that_contradict_themselves_are_refused(broken):
     learner = Learner()
-    before = learner.weights.weight.copy()
+    before = learner.experts.weights["blend"].weight.copy()
     value = np.ones((1, 2, N_FEATURES))
     effects = learner.learn([columns(value, np.zeros(1), np.zeros((1, 4)), **broken)], T0)
     assert [refused.reason for refused in effects.refused] == ["malformed-examples"]
-    assert np.array_equal(learner.weights.weight, before)
+    assert np.array_equal(learner.experts.weights["blend"].weight, before)
 
 
 def test_packed_examples_hold_what_was_filled_and_no_more():
