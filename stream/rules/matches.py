@@ -1,0 +1,110 @@
+"""Which items fulfil which rule's condition: a row of bits an item, brought up to date in the least steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.rules.attributes import AGE_DAYS, BUILT_IN, Attributes
+from stream.rules.condition import Condition, tests
+from stream.rules.plan import MAX_RULES
+from stream.rules.program import NONE, Facts, Programs, holds, mark
+from stream.state.arena import reserve
+
+
+class Matches:
+    """Conditions by rule, and a bit for each item and rule. `slots`: the bit of a rule.
+
+    `match` has a word for every 64 rules there ever were at once; `default` is the row of an item of which
+    nothing is known. Both and `facts` may be other arrays after `refresh`.
+    """
+
+    def __init__(self, attributes: Attributes, capacity: int) -> None:
+        self.slots: dict[bytes, int] = {}
+        self.facts: Facts = Programs(attributes).facts()
+        self.match: NDArray[np.uint64] = reserve(capacity, np.uint64).reshape(capacity, 1)
+        self.default = np.zeros((1, 1), np.uint64)
+        self._attributes = attributes
+        self._capacity = capacity
+        self._conditions: dict[bytes, tuple[Condition | None, Condition | None]] = {}
+        self._begins: dict[bytes, tuple[int, int]] = {}
+        self._stale: set[bytes] = set()
+        self._recompile = False
+
+    def put(self, key: bytes, where: Condition | None, context: Condition | None) -> int:
+        """Add a rule, which is not among them; its slot."""
+        slot = min(set(range(MAX_RULES)).difference(self.slots.values()))
+        self.slots[key] = slot
+        self._conditions[key] = where, context
+        self._stale.add(key)
+        self._recompile = True
+        return slot
+
+    def drop(self, key: bytes) -> None:
+        """Take a rule away."""
+        del self.slots[key], self._conditions[key]
+        self._stale.discard(key)
+        self._recompile = True
+
+    def begin_of_context(self, key: bytes) -> int:
+        """Where the program of a rule's context begins in ``facts.steps``."""
+        return self._begins[key][1]
+
+    def grow_older(self) -> bool:
+        """Look at conditions on age again, all of them; whether there are any."""
+        aged = [key for key, (where, _) in self._conditions.items() if where and _asks_age(where)]
+        self._stale.update(aged)
+        return bool(aged)
+
+    def refresh(self, changed: NDArray[np.int64], known: NDArray[np.int64], now_ms: int) -> None:
+        """Bring all up to date: rules that are new or older over all `known` items, the others over those
+        that `changed`. Per rule and 100,000 items some 3 ms; per changed item 1 µs and 10 ns a rule."""
+        if self._recompile:
+            self._compile()
+        elif len(changed):
+            self.facts = self.facts._replace(entries=self._attributes.entries)
+        if self._stale:
+            self._mark(sorted(self._stale), known, now_ms)
+            self._stale.clear()
+        if len(changed):
+            self._mark(sorted(self.slots), changed, now_ms)
+
+    def _compile(self) -> None:
+        programs = Programs(self._attributes)
+        self._begins = {
+            key: (programs.add(where), programs.add(context))
+            for key, (where, context) in sorted(self._conditions.items())
+        }
+        self.facts = programs.facts()
+        self._recompile = False
+        words = self.match.shape[1]
+        while 64 * words <= max(self.slots.values(), default=0):
+            words *= 2
+        if words > self.match.shape[1]:
+            self.match = reserve(self._capacity * words, np.uint64).reshape(self._capacity, words)
+            self.default = np.zeros((1, words), np.uint64)
+            self._stale.update(self.slots)
+
+    def _mark(self, keys: list[bytes], numbers: NDArray[np.int64], now_ms: int) -> None:
+        with_where = [key for key in keys if self._begins[key][0] != NONE]
+        if not with_where:
+            return
+        begins = np.array([self._begins[key][0] for key in with_where], np.int64)
+        slots = np.array([self.slots[key] for key in with_where], np.int64)
+        mark(self.facts, begins, slots, numbers, now_ms, self.match)
+        for begin, slot in zip(begins.tolist(), slots.tolist(), strict=True):
+            bit = np.uint64(1 << slot % 64)
+            self.default[0, slot // 64] &= ~bit
+            if holds(self.facts, begin, 0, 0, now_ms):
+                self.default[0, slot // 64] |= bit
+
+
+def conditions_of(rule: Any) -> tuple[Condition | None, Condition | None]:
+    """The `where` and the `context` of a rule, None where it has none."""
+    return getattr(rule, "where", None), getattr(rule, "context", None)
+
+
+def _asks_age(condition: Condition) -> bool:
+    return any(test.attribute == BUILT_IN[AGE_DAYS] for test in tests(condition))
