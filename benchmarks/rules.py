@@ -9,6 +9,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,9 +111,8 @@ def figures(n_items: int) -> Iterator[str]:
         plan = book.plan("home", None, NOW_MS)
         asked = book.asked(RequestContext(), NOW_MS, shown if "rotate" in rules else ())
         _many(plan, asked, items[:1], scores[:1], work, out)
-        runs = [
-            _seconds(lambda p=plan, a=asked: _many(p, a, items, scores, work, out)) for _ in range(REPEATS)
-        ]  # type: ignore[misc]
+        lists = partial(_many, plan, asked, items, scores, work, out)
+        runs = [_seconds(lists) for _ in range(REPEATS)]
         yield f"{name}: {min(runs) / LISTS * 1e6:.2f} µs a list of 20 from {CANDIDATES}"
         for rule in rules:
             book.take(rule.encode(), None)

@@ -154,7 +154,8 @@ AnyEvent = (
 
 
 ATTRIBUTES_MAX = 64
-"""Named attributes one item may have, tags it may have, and values in one attribute: with more it is refused."""
+"""Named attributes one item may have, tags it may have, and values in one attribute: with more it is
+refused."""
 
 Text = Annotated[str, Meta(min_length=1, max_length=256)]
 """One value of an attribute."""
@@ -169,8 +170,8 @@ Attribute = bool | Annotated[int, Meta(ge=-_WHOLE_MAX, le=_WHOLE_MAX)] | float |
 _AttributeName = Annotated[str, Meta(min_length=1, max_length=64)]
 
 OWN_FIELDS = frozenset(
-    "age_days available_from brand category cost item_id labels list_price margin parent_id price price_band "
-    "stock tags title".split()
+    {"age_days", "available_from", "brand", "category", "cost", "item_id", "labels", "list_price", "margin"}
+    | {"parent_id", "price", "price_band", "stock", "tags", "title"}
 )
 """Names that no named attribute may have: rules mean the fields by them."""
 

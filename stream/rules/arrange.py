@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.rules.hidden import KNOWN
+from stream.rules.matches import KNOWN
 from stream.rules.plan import (
     CANDIDATES_MAX,
     CAP,
@@ -38,7 +38,14 @@ from stream.state.jit import kernel
 FREE, WITHDRAWN, HIDDEN, UNWANTED, OTHER_CATEGORY, PLACED = 0, -1, -2, -3, -4, -5
 """Causes; a positive one is the rule's place in the plan + 1."""
 
-_NOT_THESE = 1 << 30
+CAUSES = {
+    WITHDRAWN: "withdrawn",
+    HIDDEN: "hidden",
+    UNWANTED: "not wanted",
+    OTHER_CATEGORY: "other category",
+}
+"""Why an item is not shown if no rule of the plan is to blame, in words."""
+
 _ROUNDING = 1e-9
 
 
@@ -54,9 +61,10 @@ def arrange(
 ) -> int:
     """Put up to ``asked.length`` of the first `n` candidates, and of the pins, into `out`; how many.
 
-    Candidates are different items in falling score. Scores are on a scale on which a factor on the odds, or
-    on the share, adds its logarithm: logits, or logarithms of shares; so are those given out. A pin that was
-    no candidate gets the last candidate's. At most `CANDIDATES_MAX` are looked at.
+    Candidates are different items in falling score, none of them withdrawn (without rules nobody looks).
+    Scores are on a scale on which a factor on the odds, or on the share, adds its logarithm: logits, or
+    logarithms of shares; so are those given out. A pin that was no candidate gets the last candidate's. At
+    most `CANDIDATES_MAX` are looked at.
     """
     out.relaxed[0] = False
     if plan.idle and asked.excluded_size == 0 and asked.category == NO_CATEGORY:
@@ -68,27 +76,26 @@ def arrange(
         return size
     n = min(n, CANDIDATES_MAX)
     _activate(plan, asked, work)
-    for k in range(asked.shown_size):
-        work.mark[asked.shown[k]] += 1
-    for k in range(asked.excluded_size):
-        work.mark[asked.excluded[k]] |= _NOT_THESE
     for c in range(n):
         work.item[c] = items[c]
         work.score[c] = scores[c]
         _look_up(plan, work, c)
     rows = _add_pins(plan, work, n)
-    if not _filter(plan, asked, work, rows, True):
+    _restrict(plan, asked, work, rows)
+    if not _filter(plan, work, rows, True):
         for r in range(plan.first[INCLUDE_ONLY], plan.first[INCLUDE_ONLY + 1]):
             if work.active[r]:
                 out.relaxed[0] = True
                 plan.relaxed[plan.rules[r].slot] += 1
         if out.relaxed[0]:
-            _filter(plan, asked, work, rows, False)
+            _filter(plan, work, rows, False)
+    for k in range(asked.shown_size):
+        work.mark[asked.shown[k]] += 1
     rescore(plan, asked, work, n)
     for k in range(asked.shown_size):
         work.mark[asked.shown[k]] = 0
-    for k in range(asked.excluded_size):
-        work.mark[asked.excluded[k]] = 0
+    if plan.first[CAP] < len(plan.rules):
+        _fetch(plan, work, rows)
     _describe(plan, work, rows)
     _place_pins(plan, asked, work, n, rows)
     return _fill(plan, asked, work, n, rows, out)
@@ -97,7 +104,7 @@ def arrange(
 @kernel
 def _activate(plan: Plan, asked: Asked, work: Work) -> None:
     """Which rules hold for this request, and the bits of those that filter."""
-    words = plan.match.shape[1]
+    words = plan.rows.shape[1] - 1
     for w in range(words):
         work.masks[0, w] = 0
         work.masks[1, w] = 0
@@ -114,10 +121,14 @@ def _activate(plan: Plan, asked: Asked, work: Work) -> None:
 
 @kernel
 def _look_up(plan: Plan, work: Work, c: int) -> None:
+    """What the row of an item says: all that is far away in memory is read at once, without a decision."""
     item = work.item[c]
-    known = plan.flags[item] & KNOWN
-    for w in range(plan.match.shape[1]):
-        work.bits[c, w] = plan.match[item, w] if known else plan.default[0, w]
+    flags = plan.rows[item, 0]
+    hidden = flags & plan.hidden != 0
+    work.cause[c] = WITHDRAWN if plan.withdrawn[item] else HIDDEN if hidden else FREE
+    known = flags & KNOWN != 0
+    for w in range(plan.rows.shape[1] - 1):
+        work.bits[c, w] = plan.rows[item, 1 + w] if known else plan.default[0, 1 + w]
 
 
 @kernel
@@ -129,7 +140,7 @@ def _add_pins(plan: Plan, work: Work, n: int) -> int:
         if (
             work.active[r]
             and rows < len(work.item)
-            and plan.flags[item] & KNOWN
+            and plan.rows[item, 0] & KNOWN != 0
             and _row(work, rows, item) < 0
         ):
             work.item[rows] = item
@@ -148,30 +159,36 @@ def _row(work: Work, rows: int, item: int) -> int:
 
 
 @kernel
-def _filter(plan: Plan, asked: Asked, work: Work, rows: int, include: bool) -> int:
-    """Find what may be shown; how many rows."""
+def _restrict(plan: Plan, asked: Asked, work: Work, rows: int) -> None:
+    """Leave out what the request does not want."""
+    if asked.excluded_size:
+        for k in range(asked.excluded_size):
+            work.mark[asked.excluded[k]] = 1
+        for c in range(rows):
+            if work.cause[c] == FREE and work.mark[work.item[c]]:
+                work.cause[c] = UNWANTED
+        for k in range(asked.excluded_size):
+            work.mark[asked.excluded[k]] = 0
+    if asked.category != NO_CATEGORY:
+        for c in range(rows):
+            if work.cause[c] == FREE and plan.category[work.item[c]] != asked.category:
+                work.cause[c] = OTHER_CATEGORY
+
+
+@kernel
+def _filter(plan: Plan, work: Work, rows: int, include: bool) -> int:
+    """Find what rules let through; how many rows are left."""
     left = 0
     for c in range(rows):
-        item = work.item[c]
-        cause = FREE
-        if plan.withdrawn[item]:
-            cause = WITHDRAWN
-        elif plan.flags[item] & plan.hidden:
-            cause = HIDDEN
-        elif work.mark[item] >= _NOT_THESE:
-            cause = UNWANTED
-        elif asked.category != NO_CATEGORY and plan.category[item] != asked.category:
-            cause = OTHER_CATEGORY
-        else:
-            fits = True
-            for w in range(plan.match.shape[1]):
-                bits = work.bits[c, w]
-                fits = fits and not bits & work.masks[0, w]
-                fits = fits and (not include or bits & work.masks[1, w] == work.masks[1, w])
-            if not fits:
-                cause = _culprit(plan, work, c, include)
-        work.cause[c] = cause
-        left += cause == FREE
+        if work.cause[c] < FREE:
+            continue
+        fits = True
+        for w in range(plan.rows.shape[1] - 1):
+            bits = work.bits[c, w]
+            fits = fits and not bits & work.masks[0, w]
+            fits = fits and (not include or bits & work.masks[1, w] == work.masks[1, w])
+        work.cause[c] = FREE if fits else _culprit(plan, work, c, include)
+        left += fits
     return left
 
 
@@ -187,6 +204,16 @@ def _culprit(plan: Plan, work: Work, c: int, include: bool) -> int:
 
 
 @kernel
+def _fetch(plan: Plan, work: Work, rows: int) -> None:
+    """Read one value of each row, which are far apart in memory: without a decision between two of them many
+    are on their way at once, and what follows finds them near. Takes a third off a list with a cap."""
+    total = 0
+    for c in range(rows):
+        total += plan.facts.entries[plan.facts.runs[work.item[c]].start].term
+    work.first[0] = total
+
+
+@kernel
 def _describe(plan: Plan, work: Work, rows: int) -> None:
     """For diversity: the first value of each attribute of the rows, and their share of the best score."""
     d = _diversity(plan, work)
@@ -195,21 +222,22 @@ def _describe(plan: Plan, work: Work, rows: int) -> None:
     rule = plan.rules[d]
     best = -np.inf
     for c in range(rows):
+        work.similar[c] = 0
         if work.cause[c] == FREE:
             best = max(best, work.score[c])
     for c in range(rows):
         if work.cause[c] != FREE:
             continue
         work.rel[c] = np.exp(work.score[c] - best)
-        work.similar[c] = 0.0
-        for a in range(rule.attributes):
-            work.terms[c, a] = -1
         run = plan.facts.runs[work.item[c]]
-        for e in range(run.start + run.size - 1, run.start - 1, -1):
-            entry = plan.facts.entries[e]
-            for a in range(rule.attributes):
-                if entry.attribute == rule.attribute[a]:
-                    work.terms[c, a] = entry.term
+        for a in range(rule.attributes):
+            work.terms[a, c] = -1
+            for e in range(run.start, run.start + run.size):
+                entry = plan.facts.entries[e]
+                if entry.attribute >= rule.attribute[a]:
+                    if entry.attribute == rule.attribute[a]:
+                        work.terms[a, c] = entry.term
+                    break
 
 
 @kernel
@@ -230,6 +258,8 @@ def _over(plan: Plan, work: Work, c: int) -> int:
             rule = plan.rules[r]
             for e in range(run.start, run.start + run.size):
                 entry = plan.facts.entries[e]
+                if entry.attribute > rule.attribute[0]:
+                    break
                 counts = entry.attribute == rule.attribute[0] and entry.term >= 0
                 if counts and work.tally[entry.term] >= rule.number:
                     return r + 1
@@ -245,23 +275,37 @@ def _put(plan: Plan, work: Work, c: int, rows: int, d: int) -> None:
     for r in range(plan.first[PROMOTE], plan.first[PROMOTE + 1]):
         work.have[r] += work.bits[c, plan.rules[r].word] & plan.rules[r].bit != 0
     if d >= 0:
-        attributes = plan.rules[d].attributes
+        # Plain loops over neighbouring numbers, of all rows, which run eight at a time.
         for o in range(rows):
-            if work.cause[o] == FREE:
-                same = 0
-                for a in range(attributes):
-                    same += work.terms[o, a] == work.terms[c, a] and work.terms[c, a] >= 0
-                work.similar[o] = max(work.similar[o], same / attributes)
+            work.same[o] = 0
+        for a in range(plan.rules[d].attributes):
+            term = work.terms[a, c]
+            if term >= 0:
+                for o in range(rows):
+                    work.same[o] += work.terms[a, o] == term
+        for o in range(rows):
+            work.similar[o] = max(work.similar[o], work.same[o])
 
 
 @kernel
 def _count(plan: Plan, work: Work, item: int, by: int) -> None:
-    """Add one to the counts of all terms of an item that has its place; `by` 0: they become zero again."""
+    """Add one to the tallies of the capped terms of an item that has its place; `by` 0: they become zero
+    again."""
     run = plan.facts.runs[item]
-    for e in range(run.start, run.start + run.size):
-        term = plan.facts.entries[e].term
-        if term >= 0:
-            work.tally[term] = work.tally[term] + 1 if by else 0
+    for r in range(plan.first[CAP], plan.first[CAP + 1]):
+        attribute = plan.rules[r].attribute[0]
+        # Two caps of one attribute share its tallies.
+        again = False
+        for other in range(plan.first[CAP], r):
+            again = again or plan.rules[other].attribute[0] == attribute
+        if again:
+            continue
+        for e in range(run.start, run.start + run.size):
+            entry = plan.facts.entries[e]
+            if entry.attribute > attribute:
+                break
+            if entry.attribute == attribute and entry.term >= 0:
+                work.tally[entry.term] = work.tally[entry.term] + 1 if by else 0
 
 
 @kernel
@@ -323,9 +367,8 @@ def _fill(plan: Plan, asked: Asked, work: Work, n: int, rows: int, out: Arranged
                     work.quota[due] = work.have[due]
                     due = _due(plan, work, size, free)
             if c < 0:
-                first = _best(plan, work, n, -1, -1)
-                c = first if d < 0 or first < 0 else _best(plan, work, n, -1, d)
-                by = d + 1 if c != first else 0
+                c = _best(plan, work, n, -1, d)
+                by = d + 1 if c != work.first[0] else 0
             free -= 1
             more = c >= 0
             if c >= 0:
@@ -364,10 +407,12 @@ def _due(plan: Plan, work: Work, placed: int, free: int) -> int:
 @kernel
 def _best(plan: Plan, work: Work, n: int, promotion: int, d: int) -> int:
     """The row that comes next, -1 if there is none: of `promotion` (-1: of all), with diversity by rule `d`
-    (-1: none). What caps keep out is noted on the way."""
+    (-1: none). What caps keep out is noted on the way, and in `first` what would come without diversity."""
     found, most = -1, -np.inf
+    work.first[0] = -1
     capped = plan.first[CAP] < plan.first[CAP + 1]
     weight = plan.rules[d].number if d >= 0 else 1.0
+    like = (1.0 - weight) / plan.rules[d].attributes if d >= 0 else 0.0
     for k in range(n):
         c = work.order[k]
         if work.cause[c] != FREE:
@@ -379,13 +424,15 @@ def _best(plan: Plan, work: Work, n: int, promotion: int, d: int) -> int:
             # Those that follow rank lower, and may at best be like nothing that has its place.
             if weight * work.rel[c] <= most:
                 break
-            worth = weight * work.rel[c] - (1.0 - weight) * work.similar[c]
+            worth = weight * work.rel[c] - like * work.similar[c]
         if worth <= most:
             continue
         if capped:
             work.cause[c] = _over(plan, work, c)
             if work.cause[c] != FREE:
                 continue
+        if found < 0:
+            work.first[0] = c
         found, most = c, worth
         if d < 0:
             break

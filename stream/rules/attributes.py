@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,12 +36,15 @@ MAX_TERMS = 1 << 18
 bytes."""
 
 ENTRY = np.dtype([("attribute", np.int32), ("term", np.int32), ("number", np.float64)])
-"""One value: attribute, term (a pair of attribute and text; -1 for a number), number (NaN for a text)."""
+"""One value, those of an item in the order of attributes: attribute, term (a pair of attribute and text; -1
+for a number), number (NaN for a text)."""
 
 RUN = np.dtype([("start", np.int64), ("size", np.int64)])
 """Where the entries of an item lie."""
 
 _FIRST_ENTRIES = 1 << 12
+
+_BY_ATTRIBUTE = itemgetter(0)
 
 
 class Attributes:
@@ -81,7 +85,7 @@ class Attributes:
             before = len(attribute)
             self.available_ms[number] = 0
             if item is not None:
-                for entry in self._entries(item):
+                for entry in sorted(self._entries(item), key=_BY_ATTRIBUTE):
                     attribute.append(entry[0])
                     term.append(entry[1])
                     value.append(entry[2])

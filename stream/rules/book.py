@@ -12,13 +12,12 @@ from stream.items.catalogue import Catalogue
 from stream.items.table import ItemTable
 from stream.rules.attributes import Attributes
 from stream.rules.condition import Refusal, UnknownAttribute
-from stream.rules.hidden import KNOWN, Hidden, in_force
-from stream.rules.matches import Matches, conditions_of
+from stream.rules.hidden import Hidden, in_force
+from stream.rules.matches import KNOWN, Matches, conditions_of
 from stream.rules.plan import MAX_RULES, Compiled, Plan, compiled, ordered
 from stream.rules.request import Asked, RequestContext, asked
 from stream.rules.rule import Hide, Pin, Rule, Targeted, Unhide, check_key, check_rule, parse
 from stream.rules.scenario import Scenario
-from stream.state.arena import reserve
 
 AGE_STEP_MS = 3_600_000
 """How often, in event time, conditions on age are looked at again."""
@@ -44,9 +43,8 @@ class Rulebook:
         self._table = table
         self._catalogue = catalogue
         self._bits = {name: bit for bit, name in enumerate(sorted(scenarios))}
-        self._flags: NDArray[np.uint64] = reserve(capacity, np.uint64)
-        self._hidden = Hidden(self._flags, self._bits)
         self._matches = Matches(self.attributes, capacity)
+        self._hidden = Hidden(self._matches, self._bits)
         self._waiting: dict[bytes, Rule] = {}
         self._items: dict[bytes, int] = {}
         self._relaxed = np.zeros(MAX_RULES, np.int64)
@@ -134,7 +132,7 @@ class Rulebook:
         named = {key: self.rules[key] for key, number in self._items.items() if number in numbers}
         for key in named:
             self._remove(key)
-        self._flags[lost] = 0
+        self._matches.flags[lost] = 0
         self.attributes.runs["size"][lost] = 0
         self.attributes.available_ms[lost] = 0
         for key, rule in named.items():
@@ -198,10 +196,14 @@ class Rulebook:
             self._segments = {rule.segment for rule in self.rules.values() if isinstance(rule, Targeted)}
             self._changed = True
         if self._changed or len(self._unmarked):
-            known = np.flatnonzero(self._flags[: self._table.interner.used] & KNOWN)
-            self._matches.refresh(self._unmarked, known, self._clock_ms)
+            self._matches.refresh(self._unmarked, self._table.interner.used, self._clock_ms)
+            if self._changed:
+                self._plans.clear()
+            facts = self._matches.facts
+            self._plans = {
+                of: (plan._replace(facts=facts), parts) for of, (plan, parts) in self._plans.items()
+            }
             self._unmarked, self._changed = _NONE, False
-            self._plans.clear()
 
     def _learn(self) -> None:
         """Take in what changed in the catalogue; some 10 µs an item."""
@@ -215,8 +217,9 @@ class Rulebook:
         names = len(self.attributes.names)
         self.attributes.put(numbers.tolist(), facts, self._table.interner.used)
         there = np.array([each is not None for each in facts], np.bool_)
-        self._flags[numbers[there]] |= KNOWN
-        self._flags[numbers[~there]] &= ~KNOWN
+        flags = self._matches.flags
+        flags[numbers[there]] |= KNOWN
+        flags[numbers[~there]] &= ~KNOWN
         self._unmarked = np.union1d(self._unmarked, numbers)
         if len(self.attributes.names) > names:
             waiting, self._waiting = self._waiting, {}
@@ -251,9 +254,8 @@ class Rulebook:
             rules=rules,
             first=first,
             facts=self._matches.facts,
-            match=self._matches.match,
+            rows=self._matches.rows,
             default=self._matches.default,
-            flags=self._flags,
             withdrawn=self._table.facts.withdrawn,
             category=self._table.facts.category,
             available_ms=self.attributes.available_ms,

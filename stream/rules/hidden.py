@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stream.rules.matches import HIDDEN, Matches
 from stream.rules.rule import Hide, Rule, Unhide
-
-KNOWN = np.uint64(1 << 63)
-"""The flag of an item that is in the catalogue. The lower bits: hidden in the scenario of that number."""
-
-HIDDEN = np.uint64((1 << 62) - 1)
 
 
 def in_force(rule: Rule, now_ms: int) -> bool:
@@ -36,10 +31,10 @@ def hidden_in(rules: Iterable[Rule], scenarios: Mapping[str, int], now_ms: int) 
 
 
 class Hidden:
-    """`hide` and `unhide` by item, and what follows from them. `flags`: a word an item, by number."""
+    """`hide` and `unhide` by item, and what follows from them."""
 
-    def __init__(self, flags: NDArray[np.uint64], scenarios: Mapping[str, int]) -> None:
-        self._flags = flags
+    def __init__(self, matches: Matches, scenarios: Mapping[str, int]) -> None:
+        self._matches = matches
         self._scenarios = scenarios
         self._rules: dict[int, dict[bytes, Rule]] = {}
         self._timed: set[int] = set()
@@ -71,9 +66,10 @@ class Hidden:
             self._timed.add(item)
         else:
             self._timed.discard(item)
-        before = int(self._flags[item] & HIDDEN)
+        flags = self._matches.flags
+        before = int(flags[item] & HIDDEN)
         after = hidden_in(rules.values(), self._scenarios, now_ms)
-        self._flags[item] = (self._flags[item] & ~HIDDEN) | np.uint64(after)
+        flags[item] = (flags[item] & ~HIDDEN) | np.uint64(after)
         for bit in range(len(self._count)):
             self._count[bit] += (after >> bit & 1) - (before >> bit & 1)
         if not rules:

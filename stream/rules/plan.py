@@ -83,9 +83,9 @@ class Plan(NamedTuple):
     """All that `arrange` reads, by item number where there is no other word. Plans share the arrays of their
     book.
 
-    `rules` lie by kind, `first[kind]` on, the one that wins first; `match`: a row of bits an item, `default`
-    the row of what is not in the catalogue; `flags` as in `stream.rules.hidden`, of which `hidden` is this
-    scenario's; `relaxed`: by slot, how often a rule was set aside. `idle`: there is nothing to do.
+    `rules` lie by kind, `first[kind]` on, the one that wins first; `rows` and
+    `default` as in `stream.rules.matches`; `hidden`: this scenario's flag; `relaxed`: by slot, how often a
+    rule was set aside. `idle`: there is nothing to do.
     """
 
     idle: bool
@@ -93,9 +93,8 @@ class Plan(NamedTuple):
     rules: NDArray[np.void]
     first: NDArray[np.int64]
     facts: Facts
-    match: NDArray[np.uint64]
+    rows: NDArray[np.uint64]
     default: NDArray[np.uint64]
-    flags: NDArray[np.uint64]
     withdrawn: NDArray[np.bool_]
     category: NDArray[np.int32]
     available_ms: NDArray[np.int64]
@@ -149,10 +148,12 @@ class Work(NamedTuple):
     cause: NDArray[np.int32]
     order: NDArray[np.int32]
     rel: NDArray[np.float64]
-    similar: NDArray[np.float64]
+    similar: NDArray[np.int32]
+    same: NDArray[np.int32]
     terms: NDArray[np.int32]
     active: NDArray[np.bool_]
     masks: NDArray[np.uint64]
+    first: NDArray[np.int32]
     slot: NDArray[np.int32]
     by: NDArray[np.int32]
     have: NDArray[np.int32]
@@ -173,10 +174,12 @@ def new_work(max_items: int) -> Work:
         cause=np.zeros(rows, np.int32),
         order=np.zeros(rows, np.int32),
         rel=np.zeros(rows),
-        similar=np.zeros(rows),
-        terms=np.zeros((rows, DIVERSITY_ATTRIBUTES), np.int32),
+        similar=np.zeros(rows, np.int32),
+        same=np.zeros(rows, np.int32),
+        terms=np.zeros((DIVERSITY_ATTRIBUTES, rows), np.int32),
         active=np.zeros(MAX_RULES, np.bool_),
         masks=np.zeros((2, WORDS_MAX), np.uint64),
+        first=np.zeros(1, np.int32),
         slot=np.zeros(LENGTH_MAX, np.int32),
         by=np.zeros(LENGTH_MAX, np.int32),
         have=np.zeros(MAX_RULES, np.int32),

@@ -113,6 +113,8 @@ def holds(facts: Facts, begin: int, start: int, size: int, now_ms: int) -> bool:
         found = False
         for e in range(start, start + size):
             entry = facts.entries[e]
+            if entry.attribute > step.attribute:
+                break
             if entry.attribute == step.attribute:
                 if step.test == _TERMS:
                     for v in range(step.first, step.last):
@@ -139,15 +141,16 @@ def mark(
     slots: NDArray[np.int64],
     numbers: NDArray[np.int64],
     now_ms: int,
-    match: NDArray[np.uint64],
+    rows: NDArray[np.uint64],
 ) -> None:
-    """Set bit ``slots[k]`` of the rows ``match[numbers]`` to whether program ``begins[k]`` holds."""
+    """Set bit ``slots[k]``, from the second word on, of ``rows[numbers]`` to whether program ``begins[k]``
+    holds."""
     for i in numbers:
         run = facts.runs[i]
         for k in range(len(begins)):
-            word = slots[k] // 64
+            word = 1 + slots[k] // 64
             bit = np.uint64(1) << np.uint64(slots[k] % 64)
             if holds(facts, begins[k], run.start, run.size, now_ms):
-                match[i, word] |= bit
+                rows[i, word] |= bit
             else:
-                match[i, word] &= ~bit
+                rows[i, word] &= ~bit

@@ -11,8 +11,6 @@ from stream.state.jit import kernel
 TIMES_MAX = 8
 """Times shown that count beyond the first that does: a shopper who sees nothing else sees it some day."""
 
-_TIMES = (1 << 30) - 1
-
 
 @kernel
 def added(plan: Plan, asked: Asked, work: Work, r: int, c: int) -> float:
@@ -25,7 +23,7 @@ def added(plan: Plan, asked: Asked, work: Work, r: int, c: int) -> float:
         age_ms = asked.now_ms - plan.available_ms[item]
         fresh = plan.available_ms[item] > 0 and 0 <= age_ms < rule.span
         return rule.number * (1.0 - age_ms / rule.span) if fresh else 0.0
-    times = (work.mark[item] & _TIMES) - rule.span + 1
+    times = work.mark[item] - rule.span + 1
     return rule.number * min(times, TIMES_MAX) if times > 0 else 0.0
 
 
