@@ -72,8 +72,8 @@ def explain(
     for k, item_id in enumerate(listed):
         by = int(work.by[k])
         if by:
-            places = (before.get(item_id), k + 1)
-            effects.append(Effect(item_id, _placed(plan, by - 1), _name(by, parts), *places))
+            came = before.get(item_id)
+            effects.append(Effect(item_id, _placed(plan, by - 1), _name(by, parts), came, k + 1))
     return Explanation(listed, bool(out.relaxed[0]), effects)
 
 

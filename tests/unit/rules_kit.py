@@ -88,7 +88,7 @@ class Shop:
             self.table.interner,
             RequestContext(**request),
             self.numbers(ids),
-            -0.1 * np.arange(len(ids)),
+            np.array([-0.1 * k for k in range(len(ids))]),
             NOW_MS,
             self.numbers(shown).tolist() if shown else (),
         )

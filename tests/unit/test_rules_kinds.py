@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -150,11 +151,12 @@ def test_a_pin_beyond_the_last_candidate_moves_up(shop: Shop):
 def test_a_pin_survives_only_if_the_item_may_be_shown(shop: Shop):
     shop.say("p", kind="pin", item="c", position=1)
     assert shop.items(ALL)[0] == "c"
-    for key, fields in {
+    rules: dict[str, dict[str, Any]] = {
         "x": {"kind": "exclude", "where": ACME},
         "y": {"kind": "hide", "item": "c"},
         "z": {"kind": "include-only", "where": {"attribute": "brand", "in": ["Bolt", "Dune"]}},
-    }.items():
+    }
+    for key, fields in rules.items():
         shop.say(key, **fields)
         assert "c" not in shop.items(ALL)
         shop.drop(key)
