@@ -124,8 +124,11 @@ def figures(n_items: int) -> Iterator[str]:
         all_s = _seconds(lambda: book.plan("home", None, NOW_MS))
         book.take(b"rule-0", boost)
         rule_s = _seconds(lambda: book.plan("home", None, NOW_MS))
-        catalogue.update(b"item-17", _item(17))
-        item_s = _seconds(lambda: book.plan("home", None, NOW_MS))
+        items_s = []
+        for _ in range(REPEATS):
+            catalogue.update(b"item-17", _item(17))
+            items_s.append(_seconds(lambda: book.plan("home", None, NOW_MS)))
+        item_s = min(items_s)
         still_s = min(_seconds(lambda: book.plan("home", None, NOW_MS)) for _ in range(REPEATS))
         yield (
             f"{count} rules: all compiled in {all_s * 1e3:.1f} ms, one changed rule {rule_s * 1e3:.1f} ms, "

@@ -95,7 +95,8 @@ class Attributes:
         count = len(attribute)
         runs = self.runs
         runs["size"][list(numbers)] = 0
-        if self._end + count > len(self.entries):
+        # One entry is always spare: the run of an item without any may begin where the last one ends.
+        if self._end + count >= len(self.entries):
             self._grow(count, used)
         new = self.entries[self._end : self._end + count]
         new["attribute"], new["term"], new["number"] = attribute, term, value

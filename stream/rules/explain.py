@@ -8,8 +8,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.rules.arrange import CAUSES, FREE, PLACED, arrange
+from stream.rules.arrange import arrange
 from stream.rules.book import Rulebook
+from stream.rules.let_through import CAUSES, FREE, PLACED
 from stream.rules.plan import BOOST, DIVERSITY, PIN, PROMOTE, Compiled, Plan, Work, new_arranged, new_work
 from stream.rules.request import Asked, RequestContext
 from stream.rules.score import added

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -71,17 +72,18 @@ class Matches:
 
     def refresh(self, changed: NDArray[np.int64], used: int, now_ms: int) -> None:
         """Bring all up to date: rules that are new or older over all items known, the others over those
-        that `changed`. Per rule and 100,000 items some 3 ms; per changed item 1 µs and 10 ns a rule."""
+        that `changed`. 4 ms a rule for 200,000 items, in which what one rule costs beside many is 3 ms."""
         if self._recompile:
             self._compile(used)
         elif len(changed):
             self.facts = self.facts._replace(entries=self._attributes.entries)
         if self._stale:
             known = np.flatnonzero(self.rows[:used, 0] & KNOWN)
-            self._mark(sorted(self._stale), known, now_ms)
+            self._mark(self._stale, known, now_ms)
+            self._mark_default(now_ms)
             self._stale.clear()
         if len(changed):
-            self._mark(sorted(self.slots), changed, now_ms)
+            self._mark(self.slots, changed, now_ms)
 
     def _compile(self, used: int) -> None:
         programs = Programs(self._attributes)
@@ -101,18 +103,18 @@ class Matches:
             self.default = np.zeros((1, 1 + words), np.uint64)
             self._stale.update(self.slots)
 
-    def _mark(self, keys: list[bytes], numbers: NDArray[np.int64], now_ms: int) -> None:
-        with_where = [key for key in keys if self._begins[key][0] != NONE]
-        if not with_where:
-            return
-        begins = np.array([self._begins[key][0] for key in with_where], np.int64)
-        slots = np.array([self.slots[key] for key in with_where], np.int64)
-        mark(self.facts, begins, slots, numbers, now_ms, self.rows)
-        for begin, slot in zip(begins.tolist(), slots.tolist(), strict=True):
-            bit = np.uint64(1 << slot % 64)
-            self.default[0, 1 + slot // 64] &= ~bit
-            if holds(self.facts, begin, 0, 0, now_ms):
-                self.default[0, 1 + slot // 64] |= bit
+    def _mark(self, keys: Iterable[bytes], numbers: NDArray[np.int64], now_ms: int) -> None:
+        begins = {key: self._begins[key][0] for key in keys if self._begins[key][0] != NONE}
+        if begins:
+            slots = np.array([self.slots[key] for key in begins], np.int64)
+            mark(self.facts, np.array(list(begins.values()), np.int64), slots, numbers, now_ms, self.rows)
+
+    def _mark_default(self, now_ms: int) -> None:
+        self.default[:] = 0
+        for key, slot in self.slots.items():
+            begin = self._begins[key][0]
+            if begin != NONE and holds(self.facts, begin, 0, 0, now_ms):
+                self.default[0, 1 + slot // 64] |= np.uint64(1 << slot % 64)
 
 
 def conditions_of(rule: Any) -> tuple[Condition | None, Condition | None]:

@@ -137,7 +137,7 @@ def compiled(rules: Sequence[Compiled], attributes: Attributes) -> tuple[NDArray
 class Work(NamedTuple):
     """Working memory of `arrange`. Row c belongs to candidate c; pins that are none have rows after them.
 
-    `cause`: why it is not free to be placed (codes in `stream.rules.arrange`); `order`: rows by score;
+    `cause`: why it is not free to be placed (codes in `stream.rules.let_through`); `order`: rows by score;
     `slot`: by place, the row of the pin there + 1; `by`: by place, the rule that put it there + 1. `mark` (by
     item) and `tally` (by term) are zero between two lists.
     """
