@@ -52,6 +52,8 @@ def used(names: Sequence[str] = ()) -> NDArray[np.bool_]:
     out = np.zeros(len(SOURCES), np.bool_)
     for name in names:
         if name not in SOURCES:
-            raise SettingsError(f"there is no source {name!r} of blended lists: choose of {', '.join(SOURCES)}")
+            raise SettingsError(
+                f"there is no source {name!r} of blended lists: choose of {', '.join(SOURCES)}"
+            )
         out[SOURCES[name]] = True
     return out

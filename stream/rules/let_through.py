@@ -44,7 +44,7 @@ def look_up(plan: Plan, work: Work, c: int) -> None:
     item = work.item[c]
     flags = plan.rows[item, 0]
     hidden = flags & plan.hidden != 0
-    work.cause[c] = WITHDRAWN if plan.withdrawn[item] else HIDDEN if hidden else FREE
+    work.cause[c] = WITHDRAWN if plan.about[item].withdrawn else HIDDEN if hidden else FREE
     known = flags & KNOWN != 0
     for w in range(plan.rows.shape[1] - 1):
         work.bits[c, w] = plan.rows[item, 1 + w] if known else plan.default[0, 1 + w]
@@ -91,7 +91,7 @@ def restrict(plan: Plan, asked: Asked, work: Work, rows: int) -> None:
             work.mark[asked.excluded[k]] = 0
     if asked.category != NO_CATEGORY:
         for c in range(rows):
-            if work.cause[c] == FREE and plan.category[work.item[c]] != asked.category:
+            if work.cause[c] == FREE and plan.about[work.item[c]].category != asked.category:
                 work.cause[c] = OTHER_CATEGORY
 
 

@@ -83,9 +83,10 @@ class Plan(NamedTuple):
     """All that `arrange` reads, by item number where there is no other word. Plans share the arrays of their
     book.
 
-    `rules` lie by kind, `first[kind]` on, the one that wins first; `rows` and
-    `default` as in `stream.rules.matches`; `hidden`: this scenario's flag; `relaxed`: by slot, how often a
-    rule was set aside. `idle`: there is nothing to do.
+    `rules` lie by kind, `first[kind]` on, the one that wins first; `rows` and `default` as in
+    `stream.rules.matches`; `hidden`: this scenario's flag; `about`: what ranking knows of items
+    (`stream.items.facts`); `relaxed`: by slot, how often a rule was set aside. `idle`: there is nothing to
+    do.
     """
 
     idle: bool
@@ -95,8 +96,7 @@ class Plan(NamedTuple):
     facts: Facts
     rows: NDArray[np.uint64]
     default: NDArray[np.uint64]
-    withdrawn: NDArray[np.bool_]
-    category: NDArray[np.int32]
+    about: NDArray[np.void]
     available_ms: NDArray[np.int64]
     relaxed: NDArray[np.int64]
 

@@ -12,12 +12,9 @@ import msgspec
 from msgspec import Meta
 
 from stream.errors import InputError
-from stream.rules.rule import KINDS, LENGTH_MAX
-
-SOURCES = ("viewed", "bought", "led_to", "category", "trending", "popular", "history")
-"""Where candidates come from. `viewed`, `bought`, `led_to`: neighbours of the anchors or the last items, by
-kind of co-occurrence; `category`: popular in the anchor's category; `trending`, `popular`: of all; `history`:
-what the shopper bought before."""
+from stream.recommend.rank import LENGTH
+from stream.recommend.sources import SOURCES
+from stream.rules.rule import KINDS
 
 MAX_SCENARIOS = 62
 """One bit each in an item's flags (`stream.rules.hidden`)."""
@@ -30,20 +27,23 @@ _AT = re.compile(r" - at `\$\.?(.*)`$")
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One scenario. `rules`: kinds that apply beside `ALWAYS`; None means all. `bought` and `seen`: whether
-    what the shopper bought or has seen may appear. `fallback`: sources that fill up a list that is too
-    short."""
+    """One scenario. `sources`: where candidates come from (`stream.recommend.sources`); `length`: items of a
+    list, at most; `rules`: kinds that apply beside `ALWAYS`, None means all."""
 
     sources: Annotated[tuple[str, ...], Meta(min_length=1, max_length=len(SOURCES))]
-    length: Annotated[int, Meta(ge=1, le=LENGTH_MAX)] = 20
+    length: Annotated[int, Meta(ge=1, le=LENGTH)] = LENGTH
     rules: tuple[str, ...] | None = None
-    bought: bool = False
-    seen: bool = True
-    fallback: Annotated[tuple[str, ...], Meta(max_length=len(SOURCES))] = ("popular",)
 
     def applies(self, kind: str) -> bool:
         """Whether rules of a kind apply."""
         return self.rules is None or kind in self.rules or kind in ALWAYS
+
+
+HOME = "home"
+"""The scenario whose lists workers publish for every shopper."""
+
+SHIPPED = {HOME: Scenario(sources=tuple(SOURCES))}
+"""The scenarios of an engine that is told of no others: what the shipped files say."""
 
 
 def parse(file: str, text: str) -> Scenario:
@@ -57,7 +57,6 @@ def parse(file: str, text: str) -> Scenario:
         fields = ", ".join(Scenario.__struct_fields__)
         raise InputError(f"The scenario file {file} is unusable: {said} (its keys are {fields}).") from None
     _known(file, "sources", scenario.sources, SOURCES)
-    _known(file, "fallback", scenario.fallback, SOURCES)
     _known(file, "rules", scenario.rules or (), KINDS)
     return scenario
 

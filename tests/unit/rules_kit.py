@@ -15,10 +15,21 @@ from stream.rules.book import Rulebook
 from stream.rules.explain import Explanation, explain
 from stream.rules.plan import new_arranged, new_work
 from stream.rules.request import RequestContext
-from stream.runtime.scenarios import load
+from stream.rules.scenario import parse_all
 
 NOW_MS = 1_700_000_000_000
 DAY_MS = 86_400_000
+
+PLAIN = 'sources = ["co-occurrence", "popularity"]'
+SCENARIOS = parse_all(
+    {
+        "home.toml": PLAIN,
+        "cart.toml": PLAIN,
+        "buy-again.toml": PLAIN,
+        "email.toml": f'{PLAIN}\nrules = ["boost", "cap", "diversity", "pin"]',
+    }
+)
+"""More of them than are published: rules may be of some, and are of the others not."""
 
 
 class Made(NamedTuple):
@@ -36,7 +47,7 @@ class Shop:
     def __init__(self, facts: dict[str, dict[str, Any]] | None = None) -> None:
         self.table = ItemTable(512, 1)
         self.catalogue = Catalogue(self.table)
-        self.book = Rulebook(self.table, self.catalogue, load())
+        self.book = Rulebook(self.table, self.catalogue, SCENARIOS)
         self.work, self.out = new_work(self.table.interner.capacity), new_arranged()
         for item_id, fields in (facts or {}).items():
             self.stock(item_id, **fields)

@@ -179,6 +179,7 @@ def test_values_beyond_the_limits_are_left_out_and_counted(monkeypatch):
     monkeypatch.setattr(attributes, "MAX_TERMS", 2)
     monkeypatch.setattr(attributes, "MAX_NAMED", 1)
     shop = Shop({"a": {"brand": "A", "category": "x", "attributes": {"p": 1, "q": 2}, "labels": ["t"]}})
+    shop.say("hidden", kind="hide", item="b")
     shop.book.plan("home", None, NOW_MS)
     assert shop.book.attributes.left_out == 2
     assert "'q'" in (shop.say("r", kind="exclude", where={"attribute": "q", "is": 2}) or "")

@@ -8,27 +8,32 @@ import msgspec
 import pytest
 
 from stream.errors import InputError
+from stream.recommend.rank import LENGTH
+from stream.recommend.sources import SOURCES
 from stream.rules.request import RequestContext
-from stream.rules.scenario import parse, parse_all
+from stream.rules.scenario import SHIPPED, parse, parse_all
 from stream.runtime.scenarios import load
 
 
-def test_the_shipped_scenarios_can_be_used():
-    scenarios = load()
-    assert {"home", "product", "cart", "email", "buy-again", "similar"} <= set(scenarios)
-    assert scenarios["buy-again"].bought
-    assert not scenarios["home"].bought
-    assert not scenarios["email"].applies("rotate")
-    assert scenarios["email"].applies("exclude")
+def test_what_is_shipped_is_what_an_engine_without_files_does():
+    assert load() == SHIPPED
+    assert SHIPPED["home"].sources == tuple(SOURCES)
+    assert SHIPPED["home"].length == LENGTH
 
 
 def test_a_file_of_the_shop_takes_the_place_of_a_shipped_one(tmp_path: Path):
-    (tmp_path / "home.toml").write_text('sources = ["trending"]\nlength = 7\n')
-    (tmp_path / "checkout.toml").write_text('sources = ["bought"]\nseen = false\nfallback = []\n')
-    scenarios = load(tmp_path)
-    assert scenarios["home"].length == 7
-    assert not scenarios["checkout"].seen
-    assert scenarios["cart"] == load()["cart"]
+    (tmp_path / "home.toml").write_text('sources = ["trending"]\nlength = 7\nrules = ["pin"]\n')
+    home = load(tmp_path)["home"]
+    assert (home.sources, home.length) == (("trending",), 7)
+    assert home.applies("pin")
+    assert home.applies("exclude")
+    assert not home.applies("boost")
+
+
+def test_a_file_of_a_list_that_is_not_made_is_refused(tmp_path: Path):
+    (tmp_path / "cart.toml").write_text('sources = ["trending"]\n')
+    with pytest.raises(InputError, match=r"file cart\.toml is of no list there is; allowed is home\.toml"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -37,12 +42,11 @@ def test_a_file_of_the_shop_takes_the_place_of_a_shipped_one(tmp_path: Path):
         ("sources = [", "is no TOML"),
         ("", "missing required field `sources`"),
         ("sources = []", "length >= 1 at 'sources'"),
-        ('sources = ["views"]', "has 'views' in 'sources'; allowed are viewed, bought"),
-        ('sources = ["viewed"]\nfallback = ["all"]', "has 'all' in 'fallback'; allowed are viewed"),
-        ('sources = ["viewed"]\nrules = ["boots"]', "has 'boots' in 'rules'; allowed are exclude"),
-        ('sources = ["viewed"]\nlength = 0', "`int` >= 1 at 'length'"),
-        ('sources = ["viewed"]\nlength = 101', "`int` <= 100 at 'length'"),
-        ('sources = ["viewed"]\nlenght = 5', "unknown field `lenght` (its keys are sources, length"),
+        ('sources = ["views"]', "has 'views' in 'sources'; allowed are co-occurrence, recent"),
+        ('sources = ["recent"]\nrules = ["boots"]', "has 'boots' in 'rules'; allowed are exclude"),
+        ('sources = ["recent"]\nlength = 0', "`int` >= 1 at 'length'"),
+        ('sources = ["recent"]\nlength = 21', "`int` <= 20 at 'length'"),
+        ('sources = ["recent"]\nlenght = 5', "unknown field `lenght` (its keys are sources, length"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_in_one_sentence(text, said):
@@ -55,16 +59,16 @@ def test_a_file_that_cannot_be_used_is_named_in_one_sentence(text, said):
 
 def test_names_folders_and_numbers_have_limits(tmp_path: Path):
     with pytest.raises(InputError, match=r"file My Home\.toml has an unusable name"):
-        parse_all({"My Home.toml": 'sources = ["viewed"]'})
+        parse_all({"My Home.toml": 'sources = ["recent"]'})
     with pytest.raises(InputError, match="63 scenario files, and 62 may be"):
-        parse_all({f"s{k}.toml": 'sources = ["viewed"]' for k in range(63)})
+        parse_all({f"s{k}.toml": 'sources = ["recent"]' for k in range(63)})
     with pytest.raises(InputError, match="does not exist"):
         load(tmp_path / "nowhere")
-    (tmp_path / "odd.toml").write_bytes(b"\xff")
-    with pytest.raises(InputError, match=r"odd\.toml cannot be read"):
+    (tmp_path / "home.toml").write_bytes(b"\xff")
+    with pytest.raises(InputError, match=r"home\.toml cannot be read"):
         load(tmp_path)
-    (tmp_path / "odd.toml").write_bytes(b"#" * 70_000)
-    with pytest.raises(InputError, match=r"odd\.toml is larger than"):
+    (tmp_path / "home.toml").write_bytes(b"#" * 70_000)
+    with pytest.raises(InputError, match=r"home\.toml is larger than"):
         load(tmp_path)
 
 
