@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from stream.recommend.sources import SOURCES
 from stream.rules.rule import KINDS
-from stream.rules.scenario import SOURCES
-from stream.runtime.scenarios import load
+from stream.rules.scenario import SHIPPED
 from tests.unit.rules_kit import DAY_MS, NOW_MS, Shop
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "merchandising.md").read_text()
@@ -67,12 +67,9 @@ def shop_of_the_page() -> Shop:
 
 
 def listed(shop: Shop, rule: dict[str, Any]) -> list[str]:
-    scenario = rule.get("scenarios", ["home"])[0]
     anchors = ["anchor"] if "context" in rule else []
     shop.stock("anchor", category="shoes")
-    return shop.items(
-        IDS, shown=["sku-0"] * 3, scenario=scenario, segment=rule.get("segment"), anchors=anchors
-    )
+    return shop.items(IDS, shown=["sku-0"] * 3, anchors=anchors)
 
 
 def test_the_page_has_an_example_of_every_kind():
@@ -93,5 +90,11 @@ def test_each_example_is_a_rule_and_does_what_is_said(kind):
 
 
 def test_the_page_names_what_there_is():
-    for name in (*load(), *SOURCES):
-        assert name in PAGE
+    for name in (*SHIPPED, *SOURCES):
+        assert f"`{name}`" in PAGE
+
+
+def test_the_page_promises_only_scenarios_that_there_are():
+    for rule in EXAMPLES:
+        assert set(rule.get("scenarios", SHIPPED)) <= set(SHIPPED)
+        assert "segment" not in rule
