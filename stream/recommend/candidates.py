@@ -51,10 +51,10 @@ TRENDING_ITEMS = 30
 ENOUGH = 40
 """Candidates below which popular items follow."""
 
-CATEGORY, TRENDING, RELATED, AGAIN = 3, 4, 5, 6
+CATEGORY, TRENDING, RELATED, AGAIN, PINNED = 3, 4, 5, 6, 7
 """Reasons beside the kinds of co-occurrence."""
 
-REASONS = ("viewed", "bought", "led_to", "category", "trending", "related", "again")
+REASONS = ("viewed", "bought", "led_to", "category", "trending", "related", "again", "pinned")
 """Names of reasons by code, as published."""
 
 

@@ -95,17 +95,20 @@ def remember(
     ranking: Ranking,
     active: bool,
 ) -> None:
-    """Put a list that was measured into slot `at` of the ring, in place of what was there; about 1 µs."""
+    """Put a list that was measured into slot `at` of the ring, in place of what was there; about 1 µs.
+
+    It is the ranking's, before any rule of the shop: those say nothing of what shoppers want.
+    """
     slot = ring[at]
     slot.shopper = shopper
     slot.offset = offset
     slot.ts_ms = ts_ms
     slot.active = active
     slot.confirmed = False
-    slot.size = ranking.size[0]
+    slot.size = min(ranking.size[0], KEPT)
     for k in range(HELD):
         slot.context[k] = description.context[k]
-    for k in range(ranking.size[0]):
+    for k in range(slot.size):
         c = ranking.order[k]
         slot.item[k] = pool.item[c]
         slot.shown[k] = 0

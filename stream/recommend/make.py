@@ -17,6 +17,7 @@ from stream.recommend.popular import Leaders
 from stream.recommend.rank import (
     KEPT,
     LENGTH,
+    REACH,
     Ranking,
     Scorer,
     chances,
@@ -25,6 +26,7 @@ from stream.recommend.rank import (
     place_plainly,
     probability,
 )
+from stream.recommend.ruled import Ruled, fill_by_rules
 from stream.state.interner import Names
 from stream.state.jit import Row, kernel, long_kernel
 
@@ -42,13 +44,16 @@ class Ranker(NamedTuple):
     uses: NDArray[np.bool_]
     description: Description
     ranking: Ranking
+    ruled: Ruled
 
 
 @kernel
-def make_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> int:
-    """Rank for one shopper into list `n`; its length. About 8 µs. Leaves the pool: `clear` it."""
-    rank(row, history, ranker, LENGTH, not ranker.scorer.active[0], ranker.scorer.active[0])
-    return fill(ranker, lists, n)
+def make_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> bool:
+    """Rank for one shopper into list `n`; whether there is anything to publish: an empty list is, if rules of
+    the shop leave nothing of it. About 8 µs. Leaves the pool: `clear` it."""
+    most = LENGTH if ranker.ruled.plan.idle else REACH
+    rank(row, history, ranker, most, not ranker.scorer.active[0], ranker.scorer.active[0])
+    return fill(row, ranker, lists, n)
 
 
 @kernel
@@ -67,12 +72,15 @@ def rank(row: Row, history: Row, ranker: Ranker, most: int, plain: bool, by_mode
 
 
 @kernel
-def fill(ranker: Ranker, lists: Lists, n: int) -> int:
-    """Write what was ranked into list `n`, in the order that is to be published; its length."""
+def fill(row: Row, ranker: Ranker, lists: Lists, n: int) -> bool:
+    """Write what was ranked into list `n`, in the order that is to be published; whether it is to be."""
     pool, ranking, active = ranker.pool, ranker.ranking, ranker.scorer.active[0]
     if active:
         chances(pool.size[0], ranking)
-    size = min(ranking.size[0 if active else 1], LENGTH)
+    if not ranker.ruled.plan.idle:
+        size = fill_by_rules(row, ranker.ruled, pool, ranking, ranker.scorer, lists, n)
+        return size > 0 or ranked(ranker)
+    size = min(ranking.size[0 if active else 1], ranker.ruled.length)
     for k in range(size):
         c = ranking.order[k] if active else ranking.plain_order[k]
         lists.item[n, k] = pool.item[c]
@@ -82,14 +90,20 @@ def fill(ranker: Ranker, lists: Lists, n: int) -> int:
         else:
             lists.score[n, k] = ranking.plain[c]
     lists.size[n] = size
-    return size  # type: ignore[no-any-return]
+    return size > 0  # type: ignore[no-any-return]
 
 
 @kernel
-def make_measured_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> int:
+def ranked(ranker: Ranker) -> bool:
+    """Whether the ranking that is published holds any candidate, whatever rules made of it."""
+    return ranker.ranking.size[0 if ranker.scorer.active[0] else 1] > 0  # type: ignore[no-any-return]
+
+
+@kernel
+def make_measured_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> bool:
     """As `make_list`, of a list that will be labelled: both orders, as far as they are learned from."""
-    rank(row, history, ranker, KEPT, True, True)
-    return fill(ranker, lists, n)
+    rank(row, history, ranker, KEPT if ranker.ruled.plan.idle else REACH, True, True)
+    return fill(row, ranker, lists, n)
 
 
 @long_kernel
@@ -101,9 +115,9 @@ def make_lists(
     lists: Lists,
     asked: NDArray[np.int32],
 ) -> None:
-    """Rank for shoppers outside of any event; `asked[n]` becomes n, or -1 - n where the list is empty."""
+    """Rank for shoppers outside of any event; `asked[n]` becomes n, or -1 - n where nothing is known."""
     for n in range(len(numbers)):
         row = rows[numbers[n]]
-        size = make_list(row, histories[row.history], ranker, lists, n)
+        made = make_list(row, histories[row.history], ranker, lists, n)
         clear(ranker.pool)
-        asked[n] = n if size else -1 - n
+        asked[n] = n if made else -1 - n

@@ -106,6 +106,14 @@ def ban(pool: Pool, item: int) -> None:
 
 
 @kernel
+def banned_items(pool: Pool, out: NDArray[np.int32]) -> int:
+    """Write the numbers of the items that are banned to `out`; how many."""
+    for k in range(pool.size[1]):
+        out[k] = pool.key[pool.banned[k]] - 1
+    return pool.size[1]  # type: ignore[no-any-return]
+
+
+@kernel
 def clear(pool: Pool) -> None:
     """Make the pool ready for the next list: touch only what this one touched."""
     n = pool.size[0]

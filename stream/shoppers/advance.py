@@ -16,7 +16,7 @@ from stream.items.at_once import AtOnce, take_in
 from stream.items.facts import Facts, hear
 from stream.recommend.encode import Lists
 from stream.recommend.exposures import RING, WINDOW_MS, Examples, label, remember
-from stream.recommend.make import Ranker, make_list, make_measured_list
+from stream.recommend.make import Ranker, make_list, make_measured_list, ranked
 from stream.recommend.pool import clear
 from stream.recommend.popular import Leaders
 from stream.shoppers.duplicates import Seen, first_time, own_id
@@ -226,15 +226,15 @@ def advance(
         measured = not crowd and bool(mix64(events.event[e]) <= sample_below)
         history = shoppers.histories[row.history]
         if measured:
-            size = make_measured_list(row, history, ranker, lists, n)
+            some = make_measured_list(row, history, ranker, lists, n)
         else:
-            size = make_list(row, history, ranker, lists, n)
-        asked[n] = e if size else -1 - e
+            some = make_list(row, history, ranker, lists, n)
+        asked[n] = e if some else -1 - e
+        shoppers.counts[EMPTY] += lists.size[n] == 0
         n += 1
-        shoppers.counts[EMPTY] += size == 0
         # The list before this one is not what the shopper sees any more.
         row.exposure = 0
-        if measured and size:
+        if measured and ranked(ranker):
             at = shoppers.next_slot[0] % RING
             shoppers.next_slot[0] += 1
             row.exposure = at + 1

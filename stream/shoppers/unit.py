@@ -292,7 +292,7 @@ class ShopperUnit:
         """
         lists = self._lists
         make_lists(self.state.rows, self.state.histories, numbers, ranker, lists, self._asked)
-        some = np.flatnonzero(lists.size[: len(numbers)])
+        some = np.flatnonzero(self._asked[: len(numbers)] >= 0)
         if not len(some):
             return []
         lineage_ms, offset = place(self.lineage_ms, self.position)
