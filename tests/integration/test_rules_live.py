@@ -118,7 +118,7 @@ async def test_a_rule_is_in_force_within_a_second(settings: Settings, worker: Pa
     before = await shopper.look("i0")
     assert {"i3", "i6"} <= set(before["items"])
 
-    rules = {"no-bolt": {"kind": "exclude", "where": {"attribute": "brand", "is": "Bolt"}}}
+    rules: dict[str, object] = {"no-bolt": {"kind": "exclude", "where": {"attribute": "brand", "is": "Bolt"}}}
     rules["first"] = {"kind": "pin", "item": "i7", "position": 1}
     (tmp_path / "rules.json").write_text(json.dumps(rules))
     code, said = stream(settings, "rules", "put", str(tmp_path / "rules.json"))

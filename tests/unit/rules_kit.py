@@ -20,7 +20,7 @@ from stream.rules.scenario import parse_all
 NOW_MS = 1_700_000_000_000
 DAY_MS = 86_400_000
 
-PLAIN = 'sources = ["co-occurrence", "popularity"]'
+PLAIN = 'sources = ["co-occurrence", "popular"]'
 SCENARIOS = parse_all(
     {
         "home.toml": PLAIN,
