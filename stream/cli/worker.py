@@ -58,8 +58,7 @@ def worker(
     from stream.runtime.worker import run
 
     warm_up()
-    engine = Engine(engine_config(settings))
-    raise typer.Exit(run(settings, engine, lambda: Learner(engine.model)))
+    raise typer.Exit(run(settings, Engine(engine_config(settings)), Learner))
 
 
 def engine_config(settings: Settings) -> EngineConfig:
@@ -67,7 +66,6 @@ def engine_config(settings: Settings) -> EngineConfig:
     from stream.engine import EngineConfig
     from stream.events.decode import TimeBounds
     from stream.pricing import Mode, PricingConfig
-    from stream.runtime.scenarios import load as load_scenarios
 
     return EngineConfig(
         item_partitions=settings.partitions,
@@ -77,5 +75,4 @@ def engine_config(settings: Settings) -> EngineConfig:
         rows_saved_per_event=settings.rows_saved_per_event,
         bounds=TimeBounds(round(settings.max_age_days * 86_400_000), round(settings.max_ahead_s * 1000)),
         pricing=PricingConfig(mode=Mode(settings.pricing)),
-        scenarios=load_scenarios(settings.scenarios),
     )

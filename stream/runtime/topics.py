@@ -17,7 +17,6 @@ from stream.runtime.settings import Settings
 
 EVENTS = "events"
 ITEMS = "items"
-RULES = "rules"
 ITEM_UPDATES = "item-updates"
 EXAMPLES = "examples"
 MODELS = "models"
@@ -35,12 +34,12 @@ OF_KIND = {
 }
 """Output topic of each kind of value."""
 
-CONTROL = (ITEMS, RULES, OF_KIND["price"], AGGREGATES, MODELS)
+CONTROL = (ITEMS, OF_KIND["price"], AGGREGATES, MODELS)
 """What every worker reads whole, without a group."""
 
-KEPT = (ITEMS, RULES, OF_KIND["price"], MODELS)
-"""Compacted topics that are part of the durable state: facts and rules that shops told, prices in force and
-since when, the ranking model. What `aggregates` holds follows from the items' state within a second."""
+KEPT = (ITEMS, OF_KIND["price"], MODELS)
+"""Compacted topics that are part of the durable state: facts that shops told, prices in force and since when,
+the ranking model. What `aggregates` holds follows from the items' state within a second."""
 
 EVENT_MAX_BYTES = 16 << 20
 """A payload far too large must reach us to become a dead letter instead of an error in the shop."""
@@ -80,7 +79,6 @@ TOPICS = (
         ("cleanup.policy", "message.timestamp.type"),
     ),
     Topic(ITEMS, 1, _COMPACT),
-    Topic(RULES, 1, _COMPACT),
     Topic(
         ITEM_UPDATES,
         None,
