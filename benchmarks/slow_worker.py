@@ -43,7 +43,8 @@ def main() -> int:
     """Run the worker; its exit code."""
     settings = Settings.load(None)
     warm_up()
-    return run(settings, SlowEngine(engine_config(settings), float(sys.argv[1]) / 1000), Learner)
+    engine = SlowEngine(engine_config(settings), float(sys.argv[1]) / 1000)
+    return run(settings, engine, lambda: Learner(engine.model))
 
 
 if __name__ == "__main__":

@@ -36,8 +36,9 @@ _TIMEOUTS = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
 
 
 class Recommended(msgspec.Struct, frozen=True):
-    """One place of a list. `score` only orders its own list; `reason` is viewed, bought, led_to (looked
-    at by others after what this shopper looked at), category or trending."""
+    """One place of a list. `score` only orders its own list; `reason` is viewed, bought, led_to (bought
+    by others after what this shopper looked at), category, trending, related (by two steps), again (seen or
+    bought before) or pinned (by a rule of the shop)."""
 
     id: str
     score: float

@@ -20,7 +20,7 @@ fed its log again, and be what it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -39,31 +39,24 @@ from stream.items.sweep import sweep
 from stream.items.table import ItemTable
 from stream.items.unit import ItemUnit
 from stream.learn.model import Snapshot, scorer, unpack_snapshot
+from stream.learn.sampling import share_labelled
 from stream.metrics import Metrics
 from stream.pricing import PricingConfig
 from stream.pricing.desk import PriceDesk
-from stream.recommend.candidates import new_scratch
+from stream.recommend.features import new_description
 from stream.recommend.make import Ranker
+from stream.recommend.pool import new_pool
 from stream.recommend.popular import Popular
 from stream.recommend.rank import new_ranking, no_scorer
+from stream.recommend.ruled import new_ruled
+from stream.recommend.sources import used
+from stream.rules.book import Rulebook
+from stream.rules.scenario import HOME, SHIPPED, Scenario
 from stream.saving import MESSAGE_EVENTS, Saving
 from stream.shoppers.advance import ACCEPTED, CROWDED, DUPLICATES, EMPTY, EVICTED, FORGOTTEN, SESSIONS
 from stream.shoppers.unit import ShopperUnit
 
 U = TypeVar("U")
-
-SAMPLE_FLOOR = 0.005
-"""Share of lists that are labelled in the long run: five examples a list at 33 µs in
-River are 0.8 µs an event."""
-
-SAMPLE_PARTITIONS = 8
-"""Partitions of which this share is labelled, of more a smaller one: there is one learner, and at a million
-events a second it would have no time left."""
-
-SAMPLE_START = 500
-"""Lists after which labelling slows down: the share falls as (1 + n / this) ** -2, so that a million
-events give about 9,000 labelled lists, most of them early, when each teaches most."""
-
 
 SWEEP_FROM = 0.8
 """Share of item numbers in use at which those that nothing holds are given back."""
@@ -75,6 +68,8 @@ class EngineConfig:
 
     Shoppers and items that no event named for `inactive_ms` of event time are forgotten.
     `rows_saved_per_event` is the pace at which state is saved (`stream.state.rotation`); 0 saves none.
+    Lists are those of the scenario `home`, blended from `sources` (`stream.recommend.sources`), if there are
+    any, in place of its own.
     """
 
     item_partitions: int = 1
@@ -82,6 +77,8 @@ class EngineConfig:
     max_items: int = 1 << 18
     inactive_ms: int = 180 * 86_400_000
     rows_saved_per_event: float = 0.0
+    sources: tuple[str, ...] = ()
+    scenarios: Mapping[str, Scenario] = field(default_factory=SHIPPED.copy)
     bounds: TimeBounds = field(default_factory=TimeBounds)
     pricing: PricingConfig = field(default_factory=PricingConfig)
 
@@ -98,6 +95,8 @@ class Engine:
         self.publisher = Publisher(self.table, self.catalogue, self.popular)
         self.foreign = Foreign(self.table)
         self.prices = PriceDesk(self.table, self.catalogue, config.pricing)
+        self.rules = Rulebook(self.table, self.catalogue, config.scenarios)
+        home = config.scenarios[HOME]
         self.shopper_units: dict[int, ShopperUnit] = {}
         self.item_units: dict[int, ItemUnit] = {}
         self.saving = Saving(config.rows_saved_per_event)
@@ -110,8 +109,11 @@ class Engine:
             item_names=self.table.interner.names,
             leaders=self.popular.leaders,
             scorer=no_scorer(),
-            scratch=new_scratch(self.table.interner.capacity),
+            pool=new_pool(),
+            uses=used(config.sources or home.sources),
+            description=new_description(),
             ranking=new_ranking(),
+            ruled=new_ruled(self.rules.plan(HOME, None, 0), home.length, self.table.interner.capacity),
         )
         self._sweep_at = int(self.table.interner.capacity * SWEEP_FROM)
 
@@ -185,7 +187,13 @@ class Engine:
         self._make_room()
         before = unit.state.counts.copy()
         effects, examples = unit.apply(
-            records, self._ranker, self.metrics.model, self._sample(), now_ms, silent, lists or self.lists_for
+            records,
+            self._rules_at(now_ms),
+            self.metrics.model,
+            share_labelled(self.config.item_partitions, self.metrics.labelled_lists),
+            now_ms,
+            silent,
+            lists or self.lists_for,
         )
         effects.messages += [Message("examples", None, value, 0) for value in examples]
         if silent:
@@ -262,8 +270,10 @@ class Engine:
             effects.values.append(prices)
         effects.messages += self.prices.partials(units, now_ms)
         self.metrics.price_moves += moves
+        ranker = self._rules_at(now_ms)
+        self.metrics.rules, self.metrics.rules_relaxed = len(self.rules.rules), self.rules.relaxed
         for unit in self.shopper_units.values():
-            effects.values += unit.owed(self._ranker, self.metrics.model, now_ms, limit).values
+            effects.values += unit.owed(ranker, self.metrics.model, now_ms, limit).values
         self.metrics.count(effects)
         return effects
 
@@ -279,7 +289,7 @@ class Engine:
     def lists_again(self, partition: int, shoppers: NDArray[np.int32], now_ms: int) -> list[Values]:
         """Lists for up to a thousand shoppers of a unit, by number, apart from any event."""
         unit = self._unit(self.shopper_units, partition, "events")
-        return unit.lists_of(shoppers, self._ranker, self.metrics.model, now_ms)
+        return unit.lists_of(shoppers, self._rules_at(now_ms), self.metrics.model, now_ms)
 
     def item_lists_again(self, partition: int, items: NDArray[np.int32], now_ms: int) -> list[Values]:
         """`similar` and `together` lists of up to a thousand items of a unit, changed or not."""
@@ -289,10 +299,14 @@ class Engine:
     # -- what every worker is told ---------------------------------------------------------------
 
     def control(self, topic: str, key: bytes | None, value: bytes | None) -> str | None:
-        """One message of `items`, `prices`, `aggregates` or `models`; why it was refused, or None."""
+        """One message of one of the control topics; why it was refused, or None."""
         if topic == "items":
             refused = self.catalogue.update(key, value)
             self.metrics.catalogue_refused += refused is not None
+            return refused
+        if topic == "rules":
+            refused = self.rules.take(key, value)
+            self.metrics.rules_refused += refused is not None
             return refused
         try:
             return self._told(topic, key, value)
@@ -341,6 +355,13 @@ class Engine:
 
     # -- helpers ---------------------------------------------------------------------------------
 
+    def _rules_at(self, now_ms: int) -> Ranker:
+        """What lists are made from now; 1 µs if no rule has changed."""
+        plan, ruled = self.rules.plan(HOME, None, now_ms), self._ranker.ruled
+        if plan is not ruled.plan or not plan.idle:
+            self._ranker = self._ranker._replace(ruled=ruled._replace(plan=plan, now_ms=now_ms))
+        return self._ranker
+
     def _popularity(self, effects: Effects, now_ms: int) -> None:
         """Tell what own partitions know of popularity: here at once, to other workers when they read it."""
         told = self.publisher.partials(self.item_units, now_ms)
@@ -353,14 +374,11 @@ class Engine:
         """Give numbers of items back before they run out; again only after many more were taken."""
         names = self.table.interner
         if len(names) >= self._sweep_at:
-            self.prices.forget(sweep(self.table, self.shopper_units.values(), self.popular, self.catalogue))
+            gone = sweep(self.table, self.shopper_units.values(), self.popular, self.catalogue)
+            self.prices.forget(gone)
+            self.rules.forget(gone)
             least = int(names.capacity * SWEEP_FROM)
             self._sweep_at = max(least, (len(names) + names.capacity) // 2)
-
-    def _sample(self) -> float:
-        """Share of lists to label: all at first, `SAMPLE_FLOOR` or less in the long run."""
-        floor = SAMPLE_FLOOR * min(1.0, SAMPLE_PARTITIONS / self.config.item_partitions)
-        return max(floor, (1.0 + self.metrics.labelled_lists / SAMPLE_START) ** -2)
 
     def _unit(self, units: dict[int, U], partition: int, topic: str) -> U:
         unit = units.get(partition)

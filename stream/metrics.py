@@ -16,6 +16,7 @@ class Metrics:
     `repeated`: exchange messages whose events were counted already, wholly or in part. `displaced`:
     neighbours that gave their place in a full row to another. `*_evicted` rows made room for others,
     `*_forgotten` ones were named by no event for too long.
+    `rules`: how many there are, `rules_relaxed`: by rule, lists that did without it.
     `model`, `labelled_lists` and `quality` are what the learner last said.
     """
 
@@ -43,6 +44,9 @@ class Metrics:
     prices: int = 0
     price_moves: int = 0
     catalogue_refused: int = 0
+    rules: int = 0
+    rules_refused: int = 0
+    rules_relaxed: dict[str, int] = field(default_factory=dict)
     last_event_ts_ms: int = 0
     model: str = "share"
     labelled_lists: int = 0

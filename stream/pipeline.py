@@ -105,8 +105,12 @@ def warm_up() -> None:
         for kind in kinds
         for item in "abc"
     ]
-    facts = msgspec.json.encode({"item_id": "a", "category": "c", "list_price": 1.0, "cost": 0.5})
-    pipeline.engine.control("items", b"a", facts)
+    # As many attributes as an item may have, so that the memory for them grows.
+    texts = {f"a{n}": [f"{n}-{k}" for k in range(64)] for n in range(64)}
+    facts = {"item_id": "a", "category": "c", "list_price": 1.0, "cost": 0.5, "attributes": texts}
+    pipeline.engine.control("items", b"a", msgspec.json.encode(facts))
+    rule = {"kind": "boost", "where": {"attribute": "category", "is": "c"}, "factor": 2.0}
+    pipeline.engine.control("rules", b"r", msgspec.json.encode(rule))
     for offset, event in enumerate(events):
         value = msgspec.json.encode(event)
         pipeline.push([LogRecord(offset, 0, b"u", value)], offset * 1_000)

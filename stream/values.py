@@ -20,12 +20,15 @@ def key_of(prefix: str, kind: str, entity: str) -> str:
     return f"{prefix}:{KEY_VERSION}:{kind}:{{{entity}}}"
 
 
-class Ranked(msgspec.Struct, frozen=True):
+class Ranked(msgspec.Struct, frozen=True, omit_defaults=True):
     """A list, best first, in parallel arrays: half the bytes of objects.
 
     `version` (lineage, dash, offset) grows with every publication for the same id; `generated_at` is in
     epoch milliseconds, `model` names what ranked it. Kernels write most of them
     (`stream.recommend.encode`).
+
+    A `similar` list has more for those who rank with it: by item its share of the last forty or so (`recent`)
+    and of what came directly next (`next`), and the decayed `events` and `steps` that the shares are of.
     """
 
     version: str
@@ -34,6 +37,10 @@ class Ranked(msgspec.Struct, frozen=True):
     items: list[str]
     scores: list[float]
     reasons: list[str]
+    recent: list[float] = []
+    next: list[float] = []
+    events: float = 0.0
+    steps: float = 0.0
 
 
 class Price(msgspec.Struct, frozen=True, omit_defaults=True):

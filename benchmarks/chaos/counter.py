@@ -6,7 +6,7 @@ from collections import Counter as Number
 from collections import defaultdict
 from typing import Any
 
-LANDMARK_MS, HALF_LIFE_MS, WINDOW = 1_700_000_000_000, 7 * 86_400_000, 10
+LANDMARK_MS, HALF_LIFE_MS, WINDOW = 1_700_000_000_000, 30 * 86_400_000, 10
 PAIRED = ("view", "cart", "purchase")
 
 
@@ -44,9 +44,11 @@ class Counter:
             shopper.update(order=event["order_id"], basket=[])
         weight = 2 ** ((min(event["ts"], record_ts_ms + 60_000) - LANDMARK_MS) / HALF_LIFE_MS)
         window = [(k, other) for k, other in enumerate(shopper["window"], 1) if other != item]
-        for distance, other in window if kind == "purchase" or shopper["window"][:1] != [item] else ():
-            self.pairs["led_to" if kind == "purchase" else "viewed", other][item] += weight / distance
-            if kind != "purchase":
+        for distance, other in window:
+            if kind == "purchase":
+                self.pairs["led_to", other][item] += weight / distance
+            if shopper["window"][0] != item:
+                self.pairs["viewed", other][item] += weight / distance
                 self.pairs["viewed", item][other] += weight * 0.6 / distance
         if kind == "purchase":
             for other in set(shopper["basket"]) - {item}:

@@ -17,6 +17,7 @@ from stream.cli import (
     read,
     rebuild,
     replay,
+    rules,
     simulate,
     state,
     topics,
@@ -60,6 +61,7 @@ app.add_typer(local.app, name="local")
 app.command("worker", epilog=worker.EXAMPLE)(worker.worker)
 app.add_typer(topics.app, name="topics")
 app.command("produce", epilog=produce.EXAMPLE)(produce.produce)
+app.add_typer(rules.app, name="rules")
 app.command("bootstrap", epilog=bootstrap.EXAMPLE)(bootstrap.bootstrap)
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command("replay", epilog=replay.EXAMPLE)(replay.replay)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stream.cli import options
 from stream.cli.output import answer_json, facts, note, progress, table
+
+if TYPE_CHECKING:
+    from stream.evaluation.log import Step
 
 SCORE_LAST = 0.3
 """Share that is scored unless said otherwise: the lists before it had time to settle."""
@@ -45,6 +48,13 @@ def recs(
         Path | None,
         typer.Option(metavar="TRAIN", help="Learn this file first, unscored, then score all of FILE."),
     ] = None,
+    sources: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="A row for each: blend, a source alone, some of the blend's joined by +, or all.",
+        ),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Score the list last published to each shopper against what they looked at next.
@@ -54,12 +64,18 @@ def recs(
     reciprocal of its place, ndcg discounts places by their logarithm; coverage is the share of all items
     that were in some list, head_share how much of the lists are the most popular items (those with half
     of all events), diversity the share of pairs in a list that are of two categories.
+    With --sources each of those named is run over the whole log by itself.
     """
     from stream.cli.feed import Feed, read_all, total_bytes
     from stream.evaluation import log as logs
     from stream.evaluation.measures import report
     from stream.evaluation.prequential import run
 
+    names = []
+    if sources is not None:
+        from stream.cli.compare import named
+
+        names = named(sources)
     if learn_first is not None and score_last not in (None, 1.0):
         note("With --learn-first all of FILE is scored: --score-last changes nothing.")
     share = 1.0 if learn_first is not None else SCORE_LAST if score_last is None else score_last
@@ -74,6 +90,9 @@ def recs(
         learned = len(logs.without_repeats(train.steps))
         steps = logs.without_repeats(steps)
     first_scored = learned + int((len(steps) - learned) * (1 - share))
+    if names:
+        _compare(names, steps, first_scored, as_json)
+        return
     feed = Feed(at_once=True)
     with progress("evaluating", len(steps), of_bytes=False) as bar:
         scores = run(feed, steps, first_scored, bar)
@@ -95,3 +114,21 @@ def recs(
         table(
             ("live, on sampled lists", "hr@20", "mrr@20"), [(name, *of.values()) for name, of in live.items()]
         )
+
+
+def _compare(names: list[str], steps: list[Step], first_scored: int, as_json: bool) -> None:
+    """A row for each name."""
+    from stream.cli.compare import scores_of
+    from stream.evaluation.measures import report
+
+    told = {}
+    for name in names:
+        with progress(f"evaluating {name}", len(steps), of_bytes=False) as bar:
+            told[name] = report(scores_of(name, steps, first_scored, bar))
+    if as_json:
+        answer_json({"sources": told})
+    else:
+        columns = ("hr@5", "hr@10", "hr@20", "mrr@20", "ndcg@20", "coverage", "head_share", "events_per_s")
+        table(("source", *columns), [(name, *(row[c] for c in columns)) for name, row in told.items()])
+        scored = next(iter(told.values()))["scored"]
+        note(f"{scored:,} events scored of {len(steps):,}.")

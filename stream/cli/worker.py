@@ -58,7 +58,8 @@ def worker(
     from stream.runtime.worker import run
 
     warm_up()
-    raise typer.Exit(run(settings, Engine(engine_config(settings)), Learner))
+    engine = Engine(engine_config(settings))
+    raise typer.Exit(run(settings, engine, lambda: Learner(engine.model)))
 
 
 def engine_config(settings: Settings) -> EngineConfig:
@@ -66,6 +67,7 @@ def engine_config(settings: Settings) -> EngineConfig:
     from stream.engine import EngineConfig
     from stream.events.decode import TimeBounds
     from stream.pricing import Mode, PricingConfig
+    from stream.runtime.scenarios import load as load_scenarios
 
     return EngineConfig(
         item_partitions=settings.partitions,
@@ -75,4 +77,5 @@ def engine_config(settings: Settings) -> EngineConfig:
         rows_saved_per_event=settings.rows_saved_per_event,
         bounds=TimeBounds(round(settings.max_age_days * 86_400_000), round(settings.max_ahead_s * 1000)),
         pricing=PricingConfig(mode=Mode(settings.pricing)),
+        scenarios=load_scenarios(settings.scenarios),
     )

@@ -153,11 +153,39 @@ AnyEvent = (
 """What one message of the topic `events` may hold."""
 
 
+ATTRIBUTES_MAX = 64
+"""Named attributes one item may have, tags it may have, and values in one attribute: with more it is
+refused."""
+
+Text = Annotated[str, Meta(min_length=1, max_length=256)]
+"""One value of an attribute."""
+
+_Texts = Annotated[list[Text], Meta(max_length=ATTRIBUTES_MAX)]
+
+_WHOLE_MAX = 2**53
+
+Attribute = bool | Annotated[int, Meta(ge=-_WHOLE_MAX, le=_WHOLE_MAX)] | float | Text | _Texts
+"""A value of a named attribute: text, a list of texts, a number, true or false."""
+
+_AttributeName = Annotated[str, Meta(min_length=1, max_length=64)]
+
+OWN_FIELDS = frozenset(
+    {"age_days", "available_from", "brand", "category", "cost", "item_id", "labels", "list_price", "margin"}
+    | {"parent_id", "price", "price_band", "stock", "tags", "title"}
+)
+"""Names that no named attribute may have: rules mean the fields by them."""
+
+
 class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Facts of one item: one JSON object in the compacted topic `items`, key = item id.
 
     Money is in the currency's main unit. A later message replaces the earlier one as a whole; a
     null value (tombstone) removes the item from what may be recommended or priced.
+
+    `labels` are the item's tags. `parent_id` is the product of which this item is a variant (a size, a
+    colour), `available_from` when it could first be bought, `price_band` the shop's own word for what it
+    costs ("budget"), `attributes` all else that rules may ask for (`stream.rules`). An item with more than
+    `ATTRIBUTES_MAX` attributes, or with one of a name in `OWN_FIELDS`, is refused as a whole.
     """
 
     item_id: Id
@@ -170,4 +198,13 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ceiling: Price | None = None
     currency: Annotated[str, Meta(min_length=3, max_length=3)] | None = None
     stock: Annotated[int, Meta(ge=0)] | None = None
-    labels: list[str] = []
+    labels: _Texts = []
+    price_band: Text | None = None
+    parent_id: Id | None = None
+    available_from: Timestamp | None = None
+    attributes: Annotated[dict[_AttributeName, Attribute], Meta(max_length=ATTRIBUTES_MAX)] = {}
+
+    def __post_init__(self) -> None:
+        for name in self.attributes:
+            if name in OWN_FIELDS:
+                raise ValueError(f"the attribute {name!r} has the name of a field: call it something else")

@@ -25,6 +25,8 @@ class Catalogue:
     def __init__(self, table: ItemTable) -> None:
         self._table = table
         self.facts: dict[bytes, Item] = {}
+        self.changed: set[bytes] = set()
+        """Ids whose facts changed since whoever compiles rules last looked, and emptied this."""
         self.categories = Interner(MAX_CATEGORIES)
         # Category 0 stands for none, as in a zeroed row.
         self.categories.intern_one(b"\x01none")
@@ -39,20 +41,22 @@ class Catalogue:
         if value is None:
             if len(key) > 4 * ID_MAX_CHARS or min(key) < _SPACE:
                 return f"the catalogue has no item {key[:64]!r}: that is no item id"
-            self.facts.pop(key, None)
+            if self.facts.pop(key, None) is not None:
+                self.changed.add(key)
             # Also before anybody has seen it: events about it may come yet.
-            self._table.facts.withdrawn[self._table.numbers(key, 1)] = True
+            self._table.facts.item["withdrawn"][self._table.numbers(key, 1)] = True
             return None
         try:
             facts = msgspec.json.decode(value, type=Item)
-        except (msgspec.MsgspecError, UnicodeError) as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             return f"the catalogue entry of {key!r} is unusable: {error}"
         if facts.item_id.encode() != key or min(facts.item_id, default="\0") < " ":
             return f"the catalogue entry {facts.item_id!r} has another key: {key!r}"
         self.facts[key] = facts
+        self.changed.add(key)
         number = int(self._table.numbers(key, 1)[0])
-        self._table.facts.withdrawn[number] = facts.stock == 0
-        self._table.facts.category[number] = self._category(facts.category)
+        known = self._table.facts.item[number]
+        known["withdrawn"], known["category"] = facts.stock == 0, self._category(facts.category)
         return None
 
     def _category(self, name: str | None) -> int:

@@ -5,15 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.events.codes import CART, LIKE, PURCHASE, RATING, REMOVE, RETURN, VIEW
+from stream.events.codes import CART, PURCHASE, REMOVE, RETURN, VIEW
 from stream.items.due import Due, push
+from stream.items.facts import INTEREST
 from stream.state.jit import Row, kernel
-
-# By every code that a byte can hold: a newer worker may send one that is not known here, and it adds nothing.
-_INTEREST = np.zeros(256)
-_INTEREST[VIEW], _INTEREST[LIKE], _INTEREST[RATING] = 1.0, 1.0, 1.0
-_INTEREST[CART], _INTEREST[PURCHASE] = 3.0, 10.0
-"""Popularity that an event adds, by its code: a sale tells more than a look (1, 3, 10)."""
 
 
 @kernel
@@ -71,8 +66,8 @@ def add_touch(
     """Add one event: see `add_touches`."""
     row = rows[item]
     row.last_ts_ms = max(row.last_ts_ms, ts_ms)
-    row.popular += gains[0] * _INTEREST[code]
-    row.trending += gains[1] * _INTEREST[code]
+    row.popular += gains[0] * INTEREST[code]
+    row.trending += gains[1] * INTEREST[code]
     if code == VIEW:
         row.views += 1
     elif code == CART:

@@ -38,8 +38,11 @@ class Foreign:
         """
         read = [None if value is None else _decode(value) for value in (similar, together)]
         for published in read:
-            if published is not None and len(published.items) != len(published.scores):
-                raise ValueError("there are not as many scores as items")
+            if published is None:
+                continue
+            for told in (published.scores, published.recent, published.next):
+                if len(told) != len(published.items) and (told or told is published.scores):
+                    raise ValueError("there are not as many scores as items")
         number = int(self._table.numbers(item_id, 1)[0])
         row = self._table.rows[number]
         if row["owned"]:
@@ -53,3 +56,10 @@ class Foreign:
             neighbours["item"][:] = 0
             neighbours["item"][:count] = self._table.numbers(ids, count) + 1
             neighbours["weight"][:count] = np.array(published.scores[:count], np.float32)
+            neighbours["total"], neighbours["gain"] = published.events, 1.0
+            if "recent" in neighbours.dtype.names:
+                # Of an older worker's value they are not known, and count as none.
+                neighbours["recent"][:] = neighbours["step"][:] = 0.0
+                for name, told in (("recent", published.recent), ("step", published.next)):
+                    neighbours[name][: len(told[:count])] = np.array(told[:count], np.float32)
+                neighbours["step_total"] = published.steps

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.items.cooccurrence import per_weight
+from stream.items.cooccurrence import per_recent, per_step, per_weight
+from stream.items.facts import Facts
 from stream.items.row import BOUGHT, VIEWED
-from stream.items.table import Facts
-from stream.recommend.encode import Lists
+from stream.recommend.encode import Evidence, Lists
 from stream.recommend.rank import LENGTH
 from stream.state.interner import Names
 from stream.state.jit import Row, kernel, long_kernel
@@ -51,15 +51,29 @@ def _fill(lists: Lists, n: int, facts: Facts, names: Names, row: Row, kind: int)
         item = row.item[k] - 1
         # As it is kept: compared in more digits than that, equals would not be equal.
         score = np.float32(row.weight[k] * factor)
-        if score > 0 and not facts.withdrawn[item]:
+        if score > 0 and not facts.item[item].withdrawn:
             _insert(lists, n, names, item, score, kind)
     for k in range(lists.size[n]):
         lists.reason[n, k] = kind
 
 
+@kernel
+def _tell(evidence: Evidence, viewed: Lists, n: int, row: Row) -> None:
+    recent, step = per_recent(row), per_step(row)
+    evidence.events[n] = row.total / row.gain if row.gain > 0.0 else 0.0
+    evidence.steps[n] = row.step_total / row.gain if row.gain > 0.0 else 0.0
+    for k in range(viewed.size[n]):
+        for slot in range(len(row.item)):
+            if row.item[slot] == viewed.item[n, k] + 1:
+                evidence.recent[n, k] = row.recent[slot] * recent
+                evidence.next[n, k] = row.step[slot] * step
+                break
+
+
 @long_kernel
 def fill_lists(
     viewed: Lists,
+    evidence: Evidence,
     bought: Lists,
     rows: NDArray[np.void],
     facts: Facts,
@@ -70,4 +84,5 @@ def fill_lists(
     for n in range(len(numbers)):
         row = rows[numbers[n]]
         _fill(viewed, n, facts, names, row.viewed, VIEWED)
+        _tell(evidence, viewed, n, row.viewed)
         _fill(bought, n, facts, names, row.bought, BOUGHT)

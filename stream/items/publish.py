@@ -15,7 +15,7 @@ from stream.items.lists import fill_lists
 from stream.items.table import ItemTable
 from stream.items.unit import ItemUnit
 from stream.recommend.candidates import REASONS
-from stream.recommend.encode import Writer, new_lists
+from stream.recommend.encode import Writer, new_evidence, new_lists
 from stream.recommend.popular import CATEGORY_LEADERS, LEADERS, Partial, Popular
 from stream.recommend.rank import LENGTH
 from stream.values import Ranked
@@ -39,6 +39,8 @@ class Publisher:
         self._popular = popular
         self._viewed = new_lists(AT_ONCE, LENGTH)
         self._bought = new_lists(AT_ONCE, LENGTH)
+        self._evidence = new_evidence(AT_ONCE, LENGTH)
+        self._no_evidence = new_evidence(0, 0)
         self._writer = Writer(AT_ONCE, LENGTH, REASONS)
         self._told: dict[int, tuple[int, int, int]] = {}
         self._trending: dict[bytes, list[str]] = {}
@@ -62,17 +64,21 @@ class Publisher:
         """`similar` and `together` lists of up to `AT_ONCE` items of one unit, where there are any."""
         names = self._table.interner.names
         table = self._table
-        fill_lists(self._viewed, self._bought, table.rows, table.facts, names, numbers)
+        fill_lists(self._viewed, self._evidence, self._bought, table.rows, table.facts, names, numbers)
         table.lists_due.told[numbers] = evidence(table.rows, numbers)
         out = []
-        for kind, lists in (("similar", self._viewed), ("together", self._bought)):
+        for kind, lists, known in (
+            ("similar", self._viewed, self._evidence),
+            ("together", self._bought, self._no_evidence),
+        ):
             some = np.flatnonzero(lists.size[: len(numbers)])
             if not len(some):
                 continue
             picked = lists.part(some)
             lineage_ms, offset = place(unit.lineage_ms, unit.position)
             offsets = np.full(len(some), offset, np.int64)
-            values = self._writer.write(picked, len(some), names, lineage_ms, offsets, now_ms, "share")
+            told = known.part(some) if len(known.events) else known
+            values = self._writer.write(picked, len(some), names, lineage_ms, offsets, now_ms, "share", told)
             out.append(Values(kind, self._table.interner.texts(numbers[some]), values))
         return out
 
@@ -102,7 +108,7 @@ class Publisher:
         # Ties by the id's hash: numbers, which differ by worker, must not decide who is told.
         ties = table.interner.names.entries["hash"][members]
         by_popular, by_trending = np.lexsort((ties, -popular)), np.lexsort((ties, -trending))
-        categories = table.facts.category[members]
+        categories = table.facts.item["category"][members]
         grouped = np.lexsort((ties, -popular, categories))
         _, first, inside = np.unique(categories[grouped], return_index=True, return_inverse=True)
         place = np.arange(len(grouped)) - first[inside]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.items.facts import forget
 from stream.items.table import ItemTable
 from stream.state.jit import Row, kernel
 
@@ -35,8 +36,7 @@ def sweep(
     held[[number for number in known if number >= 0]] = True
     gone = np.flatnonzero(~held & (table.interner.names.entries["hash"][:used] != 0)).astype(np.int32)
     table.rows["home"][gone] = 0
-    table.facts.withdrawn[gone] = False
-    table.facts.category[gone] = 0
+    forget(table.facts, gone)
     table.interner.release(gone)
     return gone
 
@@ -78,6 +78,7 @@ def _mark_shoppers(
             for k in range(slot.size):
                 held[slot.item[k]] = True
         _mark(rows[i].recent, held)
+        _mark(rows[i].seen, held)
         _mark(rows[i].basket, held)
 
 

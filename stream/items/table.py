@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.items.cooccurrence import rescale
 from stream.items.due import new_due, new_lists_due, new_wanted
+from stream.items.facts import new_facts
+from stream.items.facts import rescale as rescale_facts
 from stream.items.row import BUCKETS, ITEM
 from stream.state.arena import reserve
 from stream.state.decay import Decay
@@ -25,15 +25,6 @@ NAMES_PER_ROW = 4
 """Numbers for each row under the cap: under steady churn of items about two are held by neighbours alone."""
 
 
-class Facts(NamedTuple):
-    """What ranking asks of the catalogue, by item number: `withdrawn` (not to be shown: removed or out
-    of stock) and `category` (0: none). Apart from the rows, and small, because ranking looks up
-    hundreds of items at random: reading them from 1.6 KB rows made a list three times as expensive."""
-
-    withdrawn: NDArray[np.bool_]
-    category: NDArray[np.int32]
-
-
 class ItemTable:
     """Rows by number, the interner behind the numbers, and the three half-lives of all sums.
 
@@ -46,9 +37,9 @@ class ItemTable:
         max_items = NAMES_PER_ROW * max(max_items, MIN_ITEMS * partitions)
         self.interner = Interner(max_items)
         self.rows: NDArray[np.void] = reserve(max_items, ITEM)
-        self.facts = Facts(reserve(max_items, np.bool_), reserve(max_items, np.int32))
+        self.facts = new_facts(max_items)
         self.partitions = partitions
-        self.slow = Decay(7 * DAY_MS)
+        self.slow = Decay(30 * DAY_MS)
         self.fast = Decay(DAY_MS / 4)
         self.demand = Decay(60 * DAY_MS)
         self.clock_ms = -1
@@ -70,12 +61,16 @@ class ItemTable:
 
     def advance(self, clock_ms: int) -> None:
         """Let event time pass: landmarks follow, once in 64 half-lives, without changing a value."""
-        if clock_ms <= self.clock_ms:
-            return
-        self.clock_ms = clock_ms
-        factors = [decay.advance(clock_ms) for decay in (self.slow, self.fast, self.demand)]
+        if clock_ms > self.clock_ms:
+            self.clock_ms = clock_ms
+            self.reach(clock_ms)
+
+    def reach(self, ts_ms: int) -> None:
+        """See that sums can hold what happens at `ts_ms`, which the items have not heard of yet."""
+        factors = [decay.advance(ts_ms) for decay in (self.slow, self.fast, self.demand)]
         if any(factor != 1.0 for factor in factors):
             rescale(self.rows, self.interner.used, *factors)
+            rescale_facts(self.facts, self.interner.used, factors[0])
             self.lists_due.told[: self.interner.used] *= np.float32(factors[0])
 
     def drop(self, numbers: NDArray[np.int32]) -> None:

@@ -1,4 +1,4 @@
-"""The one learner: River fits the ranking model to what shoppers did with the lists they got."""
+"""The one learner: it fits the ranking model to what shoppers did with the lists they got."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
-from river import compose, linear_model, optim, preprocessing
+from numpy.typing import NDArray
+from river import drift
 
 from stream.effects import Effects, Message
 from stream.events.records import Record, Refused
-from stream.learn.examples import unpack_examples
+from stream.learn import listwise
+from stream.learn.calibration import Calibration, drawn
+from stream.learn.examples import Labelled, is_ours, places_of, unpack_examples
+from stream.learn.experts import Experts
 from stream.learn.model import LAYOUT, Snapshot, pack_snapshot
 from stream.learn.quality import Quality
+from stream.recommend.exposures import PUBLISHED
 from stream.recommend.features import FEATURES
 
 MODEL_KEY = b"ranking"
@@ -28,24 +33,37 @@ KEEP_MARGIN = 0.98
 """An active model is dropped only when its reciprocal rank falls below this share of the plain one's,
 so that noise does not switch it on and off."""
 
+HURRY, HURRY_LISTS = 3.0, 2_000
+"""Times the learning rate, for so many lists, after the lists have become worse all of a sudden."""
+
 
 class Learner:
-    """StandardScaler | LogisticRegression over candidates' features; about 33 µs an example.
+    """Listwise learning of the weights (`stream.learn.experts`), River's ADWIN (Bifet and Gavaldà, 2007)
+    over the reciprocal rank of what was published, and River's calibration of the scores; about 15 µs a list.
 
     The model is a challenger until its own order has ranked what shoppers took next better than the
     plain order, measured on the same lists; and it is one again when it no longer does.
     """
 
-    def __init__(self) -> None:
-        self.scaler = preprocessing.StandardScaler()
-        self.regression = linear_model.LogisticRegression(
-            optimizer=optim.AdaGrad(0.1), intercept_lr=0.05, l2=0.0
-        )
-        self.pipeline = compose.Pipeline(self.scaler, self.regression)
+    def __init__(self, known: Snapshot | None = None) -> None:
+        """`known`: the model last published, to go on from."""
+        self.experts = Experts()
+        self.calibration = Calibration()
         self.quality = Quality()
         self.examples = 0
         self.active = False
+        self.drifts = 0
+        self._hurry = 0
+        self._watch = drift.ADWIN()  # type: ignore[no-untyped-call]
         self._told_ms = -SNAPSHOT_EVERY_MS
+        if known is not None:
+            self._go_on_from(known)
+
+    def _go_on_from(self, known: Snapshot) -> None:
+        self.experts = Experts(known.experts)
+        self.calibration = Calibration(known.reach, *known.calibration)
+        self.quality = Quality(known.lists, known.quality)
+        self.examples, self.active, self.drifts = known.examples, known.active, known.drifts
 
     def learn(self, records: Sequence[Record], now_ms: int) -> Effects:
         """Learn from a batch of `examples`; a new snapshot for `models` when one is due.
@@ -55,42 +73,66 @@ class Learner:
         effects = Effects()
         for record in records:
             try:
-                labelled = unpack_examples(record.value or b"")
-                features, label, places = labelled.arrays()
-                if len(features) != len(label) or not np.isfinite(features).all():
-                    raise ValueError("rows and labels differ in number, or a feature is not a finite number")
+                columns = unpack_examples(record.value or b"")
+                places = places_of(columns)
+                labelled = Labelled(columns) if is_ours(columns) else None
             except (msgspec.MsgspecError, ValueError) as error:
                 effects.refused.append(Refused(record, "malformed-examples", str(error)))
                 continue
             self.quality.update(places)
-            if labelled.names != FEATURES:
+            self._look_for_drift(places[:, PUBLISHED])
+            if labelled is None:
                 effects.refused.append(
                     Refused(record, "other-features", "examples with other features than this version's")
                 )
                 continue
-            for row, outcome in zip(features.tolist(), label.tolist(), strict=True):
-                self.pipeline.learn_one(dict(zip(FEATURES, row, strict=True)), bool(outcome))
-            self.examples += len(label)
+            self.calibration.reached(len(labelled.size), len(places))
+            self._learn(labelled)
         if now_ms - self._told_ms >= SNAPSHOT_EVERY_MS:
             self._told_ms = now_ms
             effects.messages.append(Message("models", MODEL_KEY, pack_snapshot(self.snapshot())))
         return effects
+
+    def _learn(self, labelled: Labelled) -> None:
+        lists = len(labelled.size)
+        if not lists:
+            return
+        which, candidate = drawn(lists, labelled.size, self.examples)
+        chance = np.zeros(len(which), np.float32)
+        best = self.experts.weights[self.experts.best]
+        listwise.chances(best, labelled.value, labelled.context, labelled.size, which, candidate, chance)
+        taken = labelled.taken[which] == candidate
+        self.calibration.learn(zip(chance.tolist(), taken.tolist(), strict=True))
+        self.experts.learn(labelled, listwise.RATE * (HURRY if self._hurry > 0 else 1.0))
+        self._hurry -= lists
+        self.examples += lists
+
+    def _look_for_drift(self, place: NDArray[np.int16]) -> None:
+        """A fall of the published lists' reciprocal rank, at all its scales: learn faster for a while."""
+        for each in np.where(place >= 0, 1.0 / (np.maximum(place, 0) + 1.0), 0.0).tolist():
+            before = self._watch.estimation
+            self._watch.update(each)  # type: ignore[no-untyped-call]
+            if self._watch.drift_detected and self._watch.estimation < before:
+                self.drifts += 1
+                self._hurry = HURRY_LISTS
 
     def snapshot(self) -> Snapshot:
         """The model now, and whether its order is to be published."""
         model, plain = self.quality.recent_mrr("model"), self.quality.recent_mrr("plain")
         enough = self.quality.lists >= MIN_LISTS
         self.active = enough and model > plain * (KEEP_MARGIN if self.active else 1.0)
+        best, experts = self.experts.best, self.experts.told()
         return Snapshot(
             layout=LAYOUT,
-            name="logistic" if self.active else "share",
+            name=best if self.active else "share",
             features=FEATURES,
-            weights=tuple(float(self.regression.weights.get(name, 0.0)) for name in FEATURES),
-            means=tuple(float(self.scaler.means[name]) for name in FEATURES),
-            deviations=tuple(float(self.scaler.vars[name]) ** 0.5 for name in FEATURES),
-            bias=float(self.regression.intercept),
+            weights=experts[best].weights,
+            experts=experts,
+            reach=self.calibration.reach,
+            calibration=self.calibration.line,
             active=self.active,
             examples=self.examples,
             lists=self.quality.lists,
+            drifts=self.drifts,
             quality=self.quality.as_dict(),
         )

@@ -6,31 +6,47 @@ import msgspec
 import numpy as np
 
 from stream.errors import LayoutError
-from stream.recommend.features import FEATURES
+from stream.recommend.features import FEATURES, N_CONTEXTS, N_FEATURES
 from stream.recommend.rank import Scorer, no_scorer
 
-LAYOUT = 1
-"""Version of this snapshot's layout; a worker leaves another one unused and says so."""
+LAYOUT = 2
+"""Version of this snapshot's layout; a worker leaves another one unused and says so. 1 was a logistic model
+of ten features."""
+
+
+Matrix = tuple[tuple[float, ...], ...]
+
+
+class Expert(msgspec.Struct, frozen=True):
+    """One expert as it travels: mean weights and squares by context and feature, and its faded reciprocal
+    rank."""
+
+    weights: Matrix
+    squares: Matrix
+    gain: float
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """A standardised logistic model: p = sigmoid(bias + sum w (x - mean) / deviation).
+    """Linear weights by context and feature (`stream.recommend.features`), and how to go on learning.
 
     `active`: the model's order was the better one of late, and is to be published. `examples` is how
-    many it has learned from. `quality` is the live hit rate and reciprocal rank of each contender over
-    `lists` labelled lists (`stream.learn.quality`).
+    many lists it has learned from, `experts` what the learner goes on from (`stream.learn.experts`).
+    A candidate of chance p is taken with probability ``reach * sigmoid(calibration[0] + calibration[1] *
+    logit(p))``. `quality` is the live hit rate and reciprocal rank of each contender over `lists` labelled
+    lists (`stream.learn.quality`); `drifts` how often the published lists became worse all of a sudden.
     """
 
     layout: int
     name: str
     features: tuple[str, ...]
-    weights: tuple[float, ...]
-    means: tuple[float, ...]
-    deviations: tuple[float, ...]
-    bias: float
+    weights: Matrix
+    experts: dict[str, Expert]
+    reach: float
+    calibration: tuple[float, float]
     active: bool
     examples: int
     lists: int
+    drifts: int
     quality: dict[str, dict[str, float]]
 
 
@@ -42,13 +58,18 @@ def pack_snapshot(snapshot: Snapshot) -> bytes:
 def unpack_snapshot(value: bytes) -> Snapshot:
     """The snapshot in `value`, without what a newer version has added to it.
 
-    Raises `LayoutError` for one of a newer layout, `msgspec.MsgspecError` for anything else.
+    Raises `LayoutError` for one of another layout, `msgspec.MsgspecError` for anything else.
     """
     layout = msgspec.json.decode(value, type=_Layout).layout
     if layout > LAYOUT:
         raise LayoutError(
             f"a model snapshot has layout {layout}, newer than {LAYOUT}: left unused until this worker is "
             "upgraded"
+        )
+    if layout < LAYOUT:
+        raise LayoutError(
+            f"a model snapshot has layout {layout}, older than {LAYOUT}: left unused until the learner, once "
+            "upgraded, has published its own"
         )
     return msgspec.json.decode(value, type=Snapshot)
 
@@ -57,17 +78,19 @@ class _Layout(msgspec.Struct):
     layout: int
 
 
+def rounded(numbers: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> Matrix:
+    """A matrix as a snapshot holds it: six digits."""
+    return tuple(tuple(float(f"{x:.6g}") for x in row) for row in numbers.tolist())
+
+
 def scorer(snapshot: Snapshot) -> Scorer | None:
-    """Fold the standardisation into the weights; None for another layout or other features."""
-    if snapshot.layout != LAYOUT or snapshot.features != FEATURES:
+    """The weights as kernels use them; None for other features or contexts than ours."""
+    if snapshot.features != FEATURES or len(snapshot.weights) != N_CONTEXTS:
         return None
-    deviations = np.array(snapshot.deviations)
-    # River's StandardScaler gives 0 for a feature that never varied.
-    weights = np.where(
-        deviations > 0, np.array(snapshot.weights) / np.where(deviations > 0, deviations, 1.0), 0.0
-    )
-    folded = no_scorer()
-    folded.weights[:] = weights
-    folded.bias[0] = snapshot.bias - float(weights @ np.array(snapshot.means))
-    folded.active[0] = snapshot.active
-    return folded
+    if any(len(row) != N_FEATURES for row in snapshot.weights):
+        return None
+    found = no_scorer()
+    found.weights[:] = snapshot.weights
+    found.calibration[:] = snapshot.reach, *snapshot.calibration
+    found.active[0] = snapshot.active
+    return found

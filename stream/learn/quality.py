@@ -6,6 +6,8 @@ on live traffic (Gama, Sebastião and Rodrigues, 2013).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,11 +24,16 @@ FADE = 0.9995
 class Quality:
     """Hits and reciprocal ranks of every contender: since the start, and of late."""
 
-    def __init__(self) -> None:
-        self.lists = 0
-        self._total = np.zeros((len(CONTENDERS), 2))
-        self._recent = np.zeros((len(CONTENDERS), 2))
-        self._weight = 0.0
+    def __init__(self, lists: int = 0, known: Mapping[str, Mapping[str, float]] | None = None) -> None:
+        """`known`: what `as_dict` said after that many lists."""
+        self.lists = lists
+        rates = np.zeros((len(CONTENDERS), 2))
+        for name, k in CONTENDERS.items():
+            told = (known or {}).get(name, {})
+            rates[k] = told.get("hr@20", 0.0), told.get("mrr@20", 0.0)
+        self._total = rates * lists
+        self._weight = min(float(lists), 1.0 / (1.0 - FADE))
+        self._recent = rates * self._weight
 
     def update(self, places: NDArray[np.int16]) -> None:
         """Take in the places of some labelled lists, int16 (lists, contenders), -1 = not within 20."""

@@ -1,132 +1,69 @@
-"""Which items could be next for a shopper: the neighbours of the last items, then what is popular."""
+"""Which items could be next for a shopper: neighbours of the last items and theirs, what was looked at
+before, what is trending; and where all that is little, what is popular."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.items.cooccurrence import per_weight
+from stream.items.cooccurrence import per_recent, per_step, per_weight
 from stream.items.due import Wanted, push_wanted
-from stream.items.row import BOUGHT, LED_TO, VIEWED
-from stream.items.table import Facts
+from stream.items.facts import Facts
+from stream.items.row import BOUGHT as BY_BASKET
+from stream.items.row import LED_TO as BY_PURCHASE
+from stream.items.row import VIEWED as BY_VIEW
+from stream.recommend.pool import (
+    BOUGHT,
+    FILL,
+    HOP,
+    LAST,
+    LED_TO,
+    OWNED,
+    RECENT,
+    SEEN,
+    SHARE,
+    STEP,
+    VISITED,
+    Pool,
+    ban,
+    put,
+)
 from stream.recommend.popular import Leaders
-from stream.state.arena import reserve
+from stream.recommend.sources import POPULARITY, TREND
 from stream.state.jit import Row, kernel
+from stream.state.prefetch import prefetch
+
+_V, _B, _L = 256, 2196, 2492
 
 LOOK_BACK = 4
 """Recent items whose neighbours are candidates; the r-th last counts 1/r. A fifth adds .0006 of hit rate
 on one log, nothing on another, and a quarter to the cost."""
 
-LIMIT = 1024
-"""Candidates held while a list is made: four items have at most 4 x (64 + 24 + 24)."""
+NEAREST = (48, 24, 16, 16)
+"""Neighbours read of each of them, the best: a row of `VIEWED_TOGETHER` is in falling order."""
 
-POOL = 40
-"""Candidates that reach the ranking model, the best by plain share."""
+VIA, OF_EACH = 8, 8
+"""The last item's best neighbours whose own best neighbours are candidates, and how many of each: where rows
+are thin, the second step finds what nobody took at once (-.013 of hit rate without, -.08 where sessions are
+short)."""
 
-CATEGORY, TRENDING = 3, 4
+TRENDING_ITEMS = 30
+"""Trending items among the candidates: on a news site they are half of what is read next."""
+
+ENOUGH = 40
+"""Candidates below which popular items follow."""
+
+CATEGORY, TRENDING, RELATED, AGAIN, PINNED = 3, 4, 5, 6, 7
 """Reasons beside the kinds of co-occurrence."""
 
-REASONS = ("viewed", "bought", "led_to", "category", "trending")
+REASONS = ("viewed", "bought", "led_to", "category", "trending", "related", "again", "pinned")
 """Names of reasons by code, as published."""
-
-
-class Scratch(NamedTuple):
-    """Working memory of one ranking, reused: `place` maps item numbers to candidates (0: none)."""
-
-    place: NDArray[np.int32]
-    item: NDArray[np.int32]
-    score: NDArray[np.float64]
-    parts: NDArray[np.float64]
-    reason: NDArray[np.uint8]
-    size: NDArray[np.int64]
-
-
-def new_scratch(max_items: int) -> Scratch:
-    """Scratch for items numbered below `max_items`. `parts` columns: last item, basket, purchase."""
-    return Scratch(
-        reserve(max_items, np.int32),
-        np.zeros(LIMIT, np.int32),
-        np.zeros(LIMIT),
-        np.zeros((LIMIT, 3)),
-        np.zeros(LIMIT, np.uint8),
-        np.zeros(1, np.int64),
-    )
-
-
-@kernel
-def ban(scratch: Scratch, item: int) -> None:
-    """Keep `item` (number + 1; 0 is ignored) out of this list."""
-    if item > 0:
-        scratch.place[item - 1] = -1
-
-
-@kernel
-def clear(scratch: Scratch, shopper: Row, history: Row) -> None:
-    """Make the scratch ready for the next list: touch only what this one touched."""
-    for c in range(scratch.size[0]):
-        scratch.place[scratch.item[c]] = 0
-    scratch.size[0] = 0
-    if shopper.recent[0] > 0:
-        scratch.place[shopper.recent[0] - 1] = 0
-    if shopper.history > 0:
-        for k in range(len(history.bought)):
-            if history.bought[k] > 0:
-                scratch.place[history.bought[k] - 1] = 0
-        for k in range(len(history.hidden)):
-            if history.hidden[k] > 0:
-                scratch.place[history.hidden[k] - 1] = 0
-
-
-@kernel
-def offer(scratch: Scratch, item: int, score: float, reason: int) -> int:
-    """Add `score` to a candidate, which is made if it is new; its place, or -1 if it is banned."""
-    at = scratch.place[item]
-    if at < 0 or (at == 0 and scratch.size[0] >= LIMIT):
-        return -1
-    if at == 0:
-        at = scratch.size[0] + 1
-        scratch.size[0] = at
-        scratch.place[item] = at
-        scratch.item[at - 1] = item
-        scratch.score[at - 1] = 0.0
-        # One by one: assigning a slice costs more than all the rest of this function.
-        scratch.parts[at - 1, 0] = 0.0
-        scratch.parts[at - 1, 1] = 0.0
-        scratch.parts[at - 1, 2] = 0.0
-        scratch.reason[at - 1] = reason
-    scratch.score[at - 1] += score
-    return at - 1  # type: ignore[no-any-return]
-
-
-@kernel
-def _offer_row(scratch: Scratch, facts: Facts, row: Row, kind: int, rank: int, foreign: bool) -> None:
-    factor = (1.0 if foreign else per_weight(row)) / (rank + 1)
-    for k in range(len(row.item)):
-        if row.item[k] == 0:
-            break
-        item = row.item[k] - 1
-        if facts.withdrawn[item]:
-            continue
-        worth = row.weight[k] * factor
-        # What has decayed to nothing is no candidate (and 0 as the best score would divide by 0).
-        if worth <= 0.0:
-            continue
-        at = offer(scratch, item, worth, kind)
-        if at < 0:
-            continue
-        if kind == VIEWED and rank == 0:
-            scratch.parts[at, 0] = worth
-        elif kind == BOUGHT:
-            scratch.parts[at, 1] += worth
-        elif kind == LED_TO:
-            scratch.parts[at, 2] += worth
 
 
 @kernel
 def gather(
-    scratch: Scratch,
+    pool: Pool,
+    uses: NDArray[np.bool_],
     rows: NDArray[np.void],
     wanted: Wanted,
     facts: Facts,
@@ -134,49 +71,210 @@ def gather(
     shopper: Row,
     history: Row,
 ) -> None:
-    """Fill the scratch with all candidates of one shopper.
+    """Fill the pool with all candidates of one shopper, of the sources that are used
+    (`stream.recommend.sources`).
 
-    The item looked at now, bought and hidden items, and items that are not for sale stay out. When
-    neighbours are fewer than a pool, popular items of the recent items' categories follow, then of
-    the whole shop, so that a list is empty only while nothing at all is known.
+    The item looked at now, hidden items, and items that are not for sale stay out. Bought ones are marked:
+    where shoppers buy the same again, the model has learned so, and the plain order leaves them out. When
+    others are few, popular items of the recent items' categories follow, then of the whole shop, so that a
+    list is empty only while nothing at all is known.
 
     Rows that are not this worker's are used as last fetched, and queued in `wanted` to be fetched again.
     """
     if shopper.history > 0:
-        for k in range(len(history.bought)):
-            ban(scratch, history.bought[k])
         for k in range(len(history.hidden)):
-            ban(scratch, history.hidden[k])
-    ban(scratch, shopper.recent[0])
+            ban(pool, facts, history.hidden[k])
+    ban(pool, facts, shopper.recent[0])
+    _neighbours(pool, uses, rows, wanted, facts, shopper)
+    if uses[HOP] and shopper.recent[0] > 0:
+        _two_hops(pool, rows, wanted, facts, rows[shopper.recent[0] - 1])
+    if uses[POPULARITY] and pool.size[0] < ENOUGH:
+        _fill_up(pool, facts, leaders, shopper)
+    if uses[TREND]:
+        _trending(pool, facts)
+    if uses[VISITED]:
+        _visited(pool, facts, shopper)
+    if uses[SEEN]:
+        _seen(pool, facts, shopper)
+    if uses[OWNED] and shopper.history > 0:
+        _owned(pool, facts, history)
+
+
+@kernel
+def _ask(rows: NDArray[np.void], shopper: Row) -> None:
+    for rank in range(LOOK_BACK):
+        if shopper.recent[rank] == 0:
+            break
+        item, size = shopper.recent[rank] - 1, 4 * NEAREST[rank]
+        prefetch(rows, item, 0, 1)
+        prefetch(rows, item, _V, _V + 8 + size)
+        prefetch(rows, item, _V + 392, _V + 392 + size)
+        prefetch(rows, item, _V + 1160, _V + 1172 + (size if rank == 0 else 0))
+        prefetch(rows, item, _V + 1556, _V + 1556 + size)
+        prefetch(rows, item, _B, _B + 72)
+        prefetch(rows, item, _L, _L + 72)
+
+
+@kernel
+def _ask_hops(rows: NDArray[np.void], last: Row) -> None:
+    for n in range(VIA):
+        if last.viewed.item[n] == 0:
+            break
+        item, size = last.viewed.item[n] - 1, 4 * OF_EACH
+        prefetch(rows, item, 0, 1)
+        prefetch(rows, item, _V, _V + 8 + size)
+        prefetch(rows, item, _V + 392, _V + 392 + size)
+
+
+@kernel
+def _neighbours(
+    pool: Pool, uses: NDArray[np.bool_], rows: NDArray[np.void], wanted: Wanted, facts: Facts, shopper: Row
+) -> None:
+    by_view = uses[SHARE] or uses[RECENT] or uses[LAST] or uses[STEP]
     for rank in range(LOOK_BACK):
         if shopper.recent[rank] == 0:
             break
         row = rows[shopper.recent[rank] - 1]
+        if rank == 0 and uses[HOP]:
+            _ask_hops(rows, rows[shopper.recent[0] - 1])
         if not row.owned:
             push_wanted(wanted, row, shopper.recent[rank] - 1)
-        _offer_row(scratch, facts, row.viewed, VIEWED, rank, row.foreign)
-        if row.bought.item[0] > 0:
-            _offer_row(scratch, facts, row.bought, BOUGHT, rank, row.foreign)
-        if row.led_to.item[0] > 0:
-            _offer_row(scratch, facts, row.led_to, LED_TO, rank, row.foreign)
-    # Below any share, in falling order: popularity only fills up.
-    for rank in range(LOOK_BACK):
-        if shopper.recent[rank] == 0 or scratch.size[0] >= POOL:
+        if by_view:
+            _viewed_together(pool, facts, row.viewed, rank, row.foreign)
+        if uses[BOUGHT] and row.bought.item[0] > 0:
+            _together(pool, facts, row.bought, rank, row.foreign, BY_BASKET, BOUGHT)
+        if uses[LED_TO] and row.led_to.item[0] > 0:
+            _together(pool, facts, row.led_to, rank, row.foreign, BY_PURCHASE, LED_TO)
+
+
+@kernel
+def _viewed_together(pool: Pool, facts: Facts, row: Row, rank: int, foreign: bool) -> None:
+    by = np.float32(1.0 / (rank + 1))
+    weight = by if foreign else np.float32(by * per_weight(row))
+    recent = by if foreign else np.float32(by * per_recent(row))
+    step = np.float32(1.0 if foreign else per_step(row))
+    for k in range(NEAREST[rank]):
+        if k + 8 < NEAREST[rank]:
+            prefetch(facts.item, row.item[k + 8] - 1, 0, 1)
+        # What has decayed to nothing is no candidate.
+        if row.item[k] == 0 or row.weight[k] <= 0.0:
             break
-        category = facts.category[shopper.recent[rank] - 1]
+        c = put(pool, facts, row.item[k] - 1, BY_VIEW)
+        if c < 0:
+            continue
+        share = row.weight[k] * weight
+        pool.score[SHARE, c] += share
+        pool.score[RECENT, c] += row.recent[k] * recent
+        if rank == 0:
+            pool.score[LAST, c] = share
+            pool.score[STEP, c] = row.step[k] * step
+
+
+@kernel
+def _together(pool: Pool, facts: Facts, row: Row, rank: int, foreign: bool, kind: int, column: int) -> None:
+    factor = np.float32((1.0 if foreign else per_weight(row)) / (rank + 1))
+    for k in range(len(row.item)):
+        if row.item[k] == 0:
+            break
+        if row.weight[k] <= 0.0:
+            continue
+        c = put(pool, facts, row.item[k] - 1, kind)
+        if c >= 0:
+            pool.score[column, c] += row.weight[k] * factor
+
+
+@kernel
+def _two_hops(pool: Pool, rows: NDArray[np.void], wanted: Wanted, facts: Facts, last: Row) -> None:
+    """Add P(v | last) P(c | v) over the last item's best neighbours v."""
+    mine = np.float32(1.0 if last.foreign else per_weight(last.viewed))
+    for n in range(VIA):
+        if last.viewed.item[n] == 0:
+            break
+        row = rows[last.viewed.item[n] - 1]
+        if not row.owned and not row.foreign:
+            # Only what nothing is known of: rows of last items are refreshed in their own turn.
+            push_wanted(wanted, row, last.viewed.item[n] - 1)
+        via = row.viewed
+        share = last.viewed.weight[n] * mine
+        if via.item[0] == 0 or share <= 0.0:
+            continue
+        by = share if row.foreign else np.float32(share * per_weight(via))
+        for k in range(OF_EACH):
+            if k + 8 < OF_EACH:
+                prefetch(facts.item, via.item[k + 8] - 1, 0, 1)
+            if via.item[k] == 0:
+                break
+            if via.weight[k] <= 0.0:
+                continue
+            c = put(pool, facts, via.item[k] - 1, RELATED)
+            if c >= 0:
+                pool.score[HOP, c] += via.weight[k] * by
+
+
+@kernel
+def _trending(pool: Pool, facts: Facts) -> None:
+    for k in range(TRENDING_ITEMS):
+        if facts.hot[k] == 0:
+            break
+        c = put(pool, facts, facts.hot[k] - 1, TRENDING)
+        if c >= 0 and pool.score[FILL, c] == 0.0:
+            pool.score[FILL, c] = np.float32(1e-7 / (k + 1))
+
+
+@kernel
+def _visited(pool: Pool, facts: Facts, shopper: Row) -> None:
+    """Items of the window: they are often come back to."""
+    for r in range(1, len(shopper.recent)):
+        if shopper.recent[r] == 0:
+            break
+        c = put(pool, facts, shopper.recent[r] - 1, AGAIN)
+        if c >= 0:
+            pool.score[VISITED, c] = np.float32(1.0 / r)
+
+
+@kernel
+def _seen(pool: Pool, facts: Facts, shopper: Row) -> None:
+    """Items of long ago."""
+    for k in range(len(shopper.seen)):
+        if shopper.seen[k] > 0:
+            c = put(pool, facts, shopper.seen[k] - 1, AGAIN)
+            if c >= 0:
+                pool.score[SEEN, c] = np.float32(1.0)
+
+
+@kernel
+def _owned(pool: Pool, facts: Facts, history: Row) -> None:
+    """What the shopper has bought."""
+    slots = len(history.bought)
+    for k in range(min(history.n_bought, slots)):
+        item = history.bought[(history.n_bought - 1 - k) % slots] - 1
+        if item >= 0:
+            c = put(pool, facts, item, AGAIN)
+            if c >= 0:
+                pool.score[OWNED, c] = max(pool.score[OWNED, c], np.float32(1.0 / (k + 1)))
+
+
+@kernel
+def _fill_up(pool: Pool, facts: Facts, leaders: Leaders, shopper: Row) -> None:
+    """Below any share, in falling order: popularity only fills up."""
+    for rank in range(LOOK_BACK):
+        if shopper.recent[rank] == 0 or pool.size[0] >= ENOUGH:
+            break
+        category = facts.item[shopper.recent[rank] - 1].category
         for k in range(leaders.by_category.shape[1]):
             item = leaders.by_category[category, k]
             if item == 0:
                 break
-            _fill(scratch, facts, item - 1, 1e-4 / (rank + 1) / (k + 1), CATEGORY)
+            _fill(pool, facts, item - 1, 1e-4 / (rank + 1) / (k + 1), CATEGORY)
     for k in range(len(leaders.overall)):
         item = leaders.overall[k]
-        if item == 0 or scratch.size[0] >= POOL:
+        if item == 0 or pool.size[0] >= ENOUGH:
             break
-        _fill(scratch, facts, item - 1, 1e-6 / (k + 1), TRENDING)
+        _fill(pool, facts, item - 1, 1e-6 / (k + 1), TRENDING)
 
 
 @kernel
-def _fill(scratch: Scratch, facts: Facts, item: int, score: float, reason: int) -> None:
-    if scratch.place[item] == 0 and not facts.withdrawn[item]:
-        offer(scratch, item, score, reason)
+def _fill(pool: Pool, facts: Facts, item: int, score: float, reason: int) -> None:
+    c = put(pool, facts, item, reason)
+    if c >= 0:
+        pool.score[FILL, c] = max(pool.score[FILL, c], np.float32(score))

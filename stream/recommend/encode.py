@@ -13,10 +13,10 @@ from stream.state.jit import kernel, long_kernel
 from stream.state.texts import Texts, put
 
 # The longest id is 128 characters of 4 bytes, every one of which might need a backslash.
-_ITEM_BYTES = 128 * 4 + 2 + 12 + 14
+_ITEM_BYTES = 128 * 4 + 2 + 12 + 14 + 2 * 8
 _HEAD_BYTES = 256
 
-_QUOTE, _BACKSLASH, _COMMA, _ZERO = 0x22, 0x5C, 0x2C, 0x30
+_QUOTE, _BACKSLASH, _COMMA, _ZERO, _CLOSE, _END = 0x22, 0x5C, 0x2C, 0x30, 0x5D, 0x7D
 
 
 class Lists(NamedTuple):
@@ -30,6 +30,34 @@ class Lists(NamedTuple):
     def part(self, which: Any) -> Lists:
         """Some of the lists: `which` indexes rows (a slice gives views)."""
         return Lists(self.item[which], self.score[which], self.reason[which], self.size[which])
+
+
+class Evidence(NamedTuple):
+    """What other workers need of item lists beside the shares, to rank with them as their owner does: by
+    neighbour its share of the row's last updates (`recent`) and of what came directly next (`next`), by list
+    the `events` and `steps` behind them."""
+
+    recent: NDArray[np.float32]
+    next: NDArray[np.float32]
+    events: NDArray[np.float32]
+    steps: NDArray[np.float32]
+
+    def part(self, which: Any) -> Evidence:
+        """Of some of the lists."""
+        return Evidence(*(column[which] for column in self))
+
+
+def new_evidence(count: int, length: int) -> Evidence:
+    """Room for that of `count` lists; of none, that of any list."""
+    return Evidence(
+        np.zeros((count, length), np.float32),
+        np.zeros((count, length), np.float32),
+        np.zeros(count, np.float32),
+        np.zeros(count, np.float32),
+    )
+
+
+_NONE = new_evidence(0, 0)
 
 
 def new_lists(count: int, length: int) -> Lists:
@@ -64,8 +92,10 @@ class Writer:
         offsets: NDArray[np.int64],
         now_ms: int,
         model: str,
+        evidence: Evidence = _NONE,
     ) -> Texts:
-        """JSON objects ``{"version", "generated_at", "model", "items", "scores", "reasons"}``.
+        """JSON objects ``{"version", "generated_at", "model", "items", "scores", "reasons"}``, with
+        `evidence` also ``{"recent", "next", "events", "steps"}``.
 
         `offsets[k]` is the offset after which list k was made: the second half of its version.
         Scores are rounded to five decimals.
@@ -79,6 +109,7 @@ class Writer:
         while done < count:
             wrote = _write(
                 lists,
+                evidence,
                 done,
                 count,
                 names,
@@ -102,6 +133,7 @@ class Writer:
 @long_kernel
 def _write(
     lists: Lists,
+    evidence: Evidence,
     first: int,
     count: int,
     names: Names,
@@ -148,12 +180,60 @@ def _write(
                 at += 1
             code = lists.reason[n, k]
             at = put(out, at, reasons[code], 0, reason_lengths[code])
-        for byte in b"]}":
-            out[at] = byte
-            at += 1
+        out[at] = _CLOSE
+        at += 1
+        if len(evidence.events):
+            at = _put_evidence(out, at, evidence, n, size)
+        out[at] = _END
+        at += 1
         ends[done] = at
         done += 1
     return done
+
+
+@kernel
+def _put_evidence(out: NDArray[np.uint8], at: int, evidence: Evidence, n: int, size: int) -> int:
+    for byte in b',"events":':
+        out[at] = byte
+        at += 1
+    at = _put_whole(out, at, evidence.events[n])
+    for byte in b',"steps":':
+        out[at] = byte
+        at += 1
+    at = _put_whole(out, at, evidence.steps[n])
+    for byte in b',"recent":[':
+        out[at] = byte
+        at += 1
+    for k in range(size):
+        if k:
+            out[at] = _COMMA
+            at += 1
+        at = _put_score(out, at, evidence.recent[n, k])
+    for byte in b'],"next":[':
+        out[at] = byte
+        at += 1
+    for k in range(size):
+        if k:
+            out[at] = _COMMA
+            at += 1
+        at = _put_score(out, at, evidence.next[n, k])
+    out[at] = _CLOSE
+    return at + 1
+
+
+@kernel
+def _put_whole(out: NDArray[np.uint8], at: int, value: float) -> int:
+    """A number of at least 0, rounded."""
+    rest = np.int64(min(max(value, 0.0), 1e15) + 0.5)
+    unit = 1
+    while unit * 10 <= rest:
+        unit *= 10
+    while unit:
+        out[at] = _ZERO + rest // unit
+        at += 1
+        rest %= unit
+        unit //= 10
+    return at
 
 
 @kernel

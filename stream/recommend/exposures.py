@@ -2,7 +2,7 @@
 
 A ring of fixed size a unit. When the shopper's next item comes, the list is *labelled*: where did
 that item stand in the published list, in the plain list, among the popular items? That is the live
-quality, and a few rows of it are what the ranking model learns from.
+quality, and the list with its features is what the ranking model learns from.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.recommend.candidates import POOL, Scratch
-from stream.recommend.features import N_FEATURES
+from stream.events.codes import CART, PURCHASE
+from stream.recommend.features import HELD, N_FEATURES, Description
+from stream.recommend.pool import Pool
 from stream.recommend.popular import Leaders
-from stream.recommend.rank import LENGTH, Ranking, Scorer
+from stream.recommend.rank import KEPT, LENGTH, Ranking
 from stream.state.jit import Row, kernel
 
 RING = 2048
-"""Lists that wait for their label, a unit: 2,048 x 2 KiB = 4 MiB."""
+"""Lists that wait for their label, a unit: 2,048 x 2.2 KB = 4.5 MB."""
 
 WINDOW_MS = 30 * 60_000
 """A list that led to nothing within 30 minutes is dropped unlabelled."""
 
-NEGATIVES = 4
-"""Candidates that were passed over, learned from beside each one that was taken."""
+STEPS_PER_UNIT = 2048.0
+"""Features are kept as int16 in steps of 1/2048: all of them are less than 16."""
 
 EXPOSURE = np.dtype(
     [
@@ -35,36 +36,48 @@ EXPOSURE = np.dtype(
         ("ts_ms", np.int64),
         ("active", np.bool_),
         ("confirmed", np.bool_),
-        ("item", np.int32, (POOL,)),
-        ("model_place", np.uint8, (POOL,)),
-        ("shown", np.uint8, (POOL,)),
-        ("features", np.float32, (POOL, N_FEATURES)),
+        ("context", np.uint8, (HELD,)),
+        ("item", np.int32, (KEPT,)),
+        ("plain_place", np.uint8, (KEPT,)),
+        ("shown", np.uint8, (KEPT,)),
+        ("value", np.int16, (KEPT, N_FEATURES)),
     ],
     align=True,
 )
-"""One waiting list, in plain order. `shown` holds once an impression event `confirmed` it."""
+"""One waiting list, in the model's order. `shown` holds once an impression event `confirmed` it."""
 
 
 class Examples(NamedTuple):
-    """Labelled rows of one batch, and the places of each labelled list; `filled` = rows, lists used."""
+    """Labelled lists of one batch: of the first ``filled[0]`` rows the model learns (`value` in steps,
+    `taken` the candidate that came next, `weight` what that is worth); ``filled[1]`` rows of `places`."""
 
-    features: NDArray[np.float32]
-    label: NDArray[np.uint8]
+    value: NDArray[np.int16]
+    context: NDArray[np.uint8]
+    size: NDArray[np.uint8]
+    taken: NDArray[np.uint8]
+    weight: NDArray[np.uint8]
     places: NDArray[np.int16]
     filled: NDArray[np.int64]
 
 
 PUBLISHED, PLAIN, MODEL, POPULAR = 0, 1, 2, 3
 """Columns of `Examples.places`: place of the item that came, from 0; -1 if it was not among the first
-`LENGTH`. The model's place is known also while its order is not the one that is published."""
+`LENGTH`. The model's place is known also while its order is not the one that is published; the plain one
+only of the model's first `KEPT`."""
+
+WORTH = np.ones(256, np.uint8)
+WORTH[CART], WORTH[PURCHASE] = 3, 10
+"""Weight of what a list led to, by the event's code."""
 
 
 def new_examples(events: int) -> Examples:
     """Room for the labels of a batch of `events`."""
-    rows = events * (NEGATIVES + 1)
     return Examples(
-        np.zeros((rows, N_FEATURES), np.float32),
-        np.zeros(rows, np.uint8),
+        np.zeros((events, KEPT, N_FEATURES), np.int16),
+        np.zeros((events, HELD), np.uint8),
+        np.zeros(events, np.uint8),
+        np.zeros(events, np.uint8),
+        np.zeros(events, np.uint8),
         np.zeros((events, 4), np.int16),
         np.zeros(2, np.int64),
     )
@@ -77,25 +90,32 @@ def remember(
     shopper: int,
     offset: int,
     ts_ms: int,
-    scratch: Scratch,
+    pool: Pool,
+    description: Description,
     ranking: Ranking,
-    scorer: Scorer,
+    active: bool,
 ) -> None:
-    """Put a list into slot `at` of the ring, in place of what was there."""
+    """Put a list that was measured into slot `at` of the ring, in place of what was there; about 1 µs.
+
+    It is the ranking's, before any rule of the shop: those say nothing of what shoppers want.
+    """
     slot = ring[at]
     slot.shopper = shopper
     slot.offset = offset
     slot.ts_ms = ts_ms
-    slot.active = scorer.active[0]
+    slot.active = active
     slot.confirmed = False
-    slot.size = ranking.size[0]
-    for k in range(ranking.size[0]):
-        slot.item[k] = scratch.item[ranking.place[k]]
-        slot.shown[k] = False
+    slot.size = min(ranking.size[0], KEPT)
+    for k in range(HELD):
+        slot.context[k] = description.context[k]
+    for k in range(slot.size):
+        c = ranking.order[k]
+        slot.item[k] = pool.item[c]
+        slot.shown[k] = 0
+        slot.plain_place[k] = ranking.plain_place[c]
         for f in range(N_FEATURES):
-            slot.features[k, f] = ranking.features[k, f]
-    for place in range(ranking.size[0]):
-        slot.model_place[ranking.order[place]] = place
+            steps = description.value[f, c] * np.float32(STEPS_PER_UNIT)
+            slot.value[k, f] = np.int16(min(max(steps, np.float32(-32768.0)), np.float32(32767.0)))
 
 
 @kernel
@@ -105,7 +125,7 @@ def confirm(ring: NDArray[np.void], at: int, items: NDArray[np.int32]) -> None:
     for k in range(slot.size):
         for item in items:
             if slot.item[k] == item:
-                slot.shown[k] = True
+                slot.shown[k] = 1
                 slot.confirmed = True
 
 
@@ -115,11 +135,11 @@ def _within(place: int) -> int:
 
 
 @kernel
-def label(slot: Row, item: int, last_item: int, leaders: Leaders, draw: np.uint64, out: Examples) -> None:
-    """Turn a waiting list into examples: `item` is what came next. `draw` is a hash, the only chance.
+def label(slot: Row, item: int, code: int, last_item: int, leaders: Leaders, out: Examples) -> None:
+    """Turn a waiting list into an example: `item` is what came next, by an event of kind `code`.
 
-    Learned from: the candidate that was taken, and `NEGATIVES` others of the published list (of those
-    confirmed as seen, if the app said so). A list without the item teaches nothing about ranking.
+    Learned from: the candidate that was taken against all others (of those confirmed as seen, if the app said
+    so). A list without the item teaches nothing about ranking.
     """
     hit = -1
     for k in range(slot.size):
@@ -137,34 +157,32 @@ def label(slot: Row, item: int, last_item: int, leaders: Leaders, draw: np.uint6
         if leaders.overall[k] - 1 != last_item:
             place += 1
     n = out.filled[1]
-    plain = _within(hit) if hit >= 0 else -1
-    model = _within(slot.model_place[hit]) if hit >= 0 else -1
+    plain = _within(slot.plain_place[hit]) if hit >= 0 else -1
+    model = _within(hit) if hit >= 0 else -1
     out.places[n, PUBLISHED] = model if slot.active else plain
     out.places[n, PLAIN] = plain
     out.places[n, MODEL] = model
     out.places[n, POPULAR] = popular
     out.filled[1] += 1
-    if hit < 0 or slot.size < 2:
-        return
-    _teach(slot, hit, 1, out)
-    # Others of the pool at equal distances from a drawn start: without repeats, all places alike.
-    others = min(NEGATIVES, slot.size - 1)
-    start = np.int64(draw % np.uint64(slot.size))
-    taken = 0
-    for step in range(slot.size):
-        k = (start + step * 7) % slot.size if slot.size % 7 else (start + step) % slot.size
-        if k == hit or (slot.confirmed and not slot.shown[k]):
-            continue
-        _teach(slot, k, 0, out)
-        taken += 1
-        if taken == others:
-            break
+    if hit >= 0:
+        _teach(slot, hit, code, out)
 
 
 @kernel
-def _teach(slot: Row, k: int, outcome: int, out: Examples) -> None:
-    n = out.filled[0]
-    for f in range(N_FEATURES):
-        out.features[n, f] = slot.features[k, f]
-    out.label[n] = outcome
+def _teach(slot: Row, hit: int, code: int, out: Examples) -> None:
+    n, size = out.filled[0], 0
+    for k in range(slot.size):
+        if k != hit and slot.confirmed and not slot.shown[k]:
+            continue
+        if k == hit:
+            out.taken[n] = size
+        for f in range(N_FEATURES):
+            out.value[n, size, f] = slot.value[k, f]
+        size += 1
+    if size < 2:
+        return
+    for k in range(HELD):
+        out.context[n, k] = slot.context[k]
+    out.size[n] = size
+    out.weight[n] = WORTH[code]
     out.filled[0] += 1

@@ -1,4 +1,4 @@
-"""From a shopper's row to the list that is published: gather, choose, describe, order, cut."""
+"""From a shopper's row to the list that is published: gather, describe, order, cut."""
 
 from __future__ import annotations
 
@@ -8,11 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.items.due import Wanted
-from stream.items.table import Facts
-from stream.recommend.candidates import Scratch, clear, gather
+from stream.items.facts import Facts
+from stream.recommend.candidates import gather
 from stream.recommend.encode import Lists
+from stream.recommend.features import Description, describe
+from stream.recommend.pool import Pool, clear
 from stream.recommend.popular import Leaders
-from stream.recommend.rank import LENGTH, Ranking, Scorer, choose, describe, order
+from stream.recommend.rank import (
+    KEPT,
+    LENGTH,
+    REACH,
+    Ranking,
+    Scorer,
+    chances,
+    order_by_model,
+    order_plainly,
+    place_plainly,
+    probability,
+)
+from stream.recommend.ruled import Ruled, fill_by_rules
 from stream.state.interner import Names
 from stream.state.jit import Row, kernel, long_kernel
 
@@ -26,35 +40,70 @@ class Ranker(NamedTuple):
     item_names: Names
     leaders: Leaders
     scorer: Scorer
-    scratch: Scratch
+    pool: Pool
+    uses: NDArray[np.bool_]
+    description: Description
     ranking: Ranking
+    ruled: Ruled
 
 
 @kernel
-def make_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int, measured: bool) -> int:
-    """Rank for one shopper into list `n`; its length. About 5 µs, most of it the candidates.
+def make_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> bool:
+    """Rank for one shopper into list `n`; whether there is anything to publish: an empty list is, if rules of
+    the shop leave nothing of it. About 8 µs. Leaves the pool: `clear` it."""
+    most = LENGTH if ranker.ruled.plan.idle else REACH
+    rank(row, history, ranker, most, not ranker.scorer.active[0], ranker.scorer.active[0])
+    return fill(row, ranker, lists, n)
 
-    The model's order is worked out when it is published, or `measured` (this list will be labelled).
-    """
-    scratch, ranking = ranker.scratch, ranker.ranking
-    gather(scratch, ranker.items, ranker.wanted, ranker.facts, ranker.leaders, row, history)
-    choose(scratch, ranker.item_names, ranking)
-    active = ranker.scorer.active[0]
-    if active or measured:
-        describe(scratch, ranker.facts, ranker.leaders, row, ranking)
-        order(ranking, ranker.scorer)
-    size = min(ranking.size[0], LENGTH)
+
+@kernel
+def rank(row: Row, history: Row, ranker: Ranker, most: int, plain: bool, by_model: bool) -> None:
+    """The first `most` candidates of one shopper, in plain order, in the model's, or both."""
+    pool, names, ranking = ranker.pool, ranker.item_names, ranker.ranking
+    gather(pool, ranker.uses, ranker.items, ranker.wanted, ranker.facts, ranker.leaders, row, history)
+    if plain:
+        order_plainly(pool, ranker.uses, names, ranking, most)
+        if by_model:
+            place_plainly(pool, ranking)
+    if by_model:
+        last = ranker.items[max(row.recent[0] - 1, 0)]
+        describe(pool, ranker.uses, ranker.facts, row, last, ranker.description)
+        order_by_model(pool, names, ranker.description, ranker.scorer, ranking, most)
+
+
+@kernel
+def fill(row: Row, ranker: Ranker, lists: Lists, n: int) -> bool:
+    """Write what was ranked into list `n`, in the order that is to be published; whether it is to be."""
+    pool, ranking, active = ranker.pool, ranker.ranking, ranker.scorer.active[0]
+    if active:
+        chances(pool.size[0], ranking)
+    if not ranker.ruled.plan.idle:
+        size = fill_by_rules(row, ranker.ruled, pool, ranking, ranker.scorer, lists, n)
+        return size > 0 or ranked(ranker)
+    size = min(ranking.size[0 if active else 1], ranker.ruled.length)
     for k in range(size):
-        c = ranking.place[ranking.order[k] if active else k]
-        lists.item[n, k] = scratch.item[c]
-        lists.reason[n, k] = scratch.reason[c]
+        c = ranking.order[k] if active else ranking.plain_order[k]
+        lists.item[n, k] = pool.item[c]
+        lists.reason[n, k] = pool.reason[c]
         if active:
-            lists.score[n, k] = 1.0 / (1.0 + np.exp(-ranking.score[ranking.order[k]]))
+            lists.score[n, k] = probability(ranking.chance[c], ranker.scorer)
         else:
-            lists.score[n, k] = scratch.score[c]
+            lists.score[n, k] = ranking.plain[c]
     lists.size[n] = size
-    clear(scratch, row, history)
-    return int(size)
+    return size > 0  # type: ignore[no-any-return]
+
+
+@kernel
+def ranked(ranker: Ranker) -> bool:
+    """Whether the ranking that is published holds any candidate, whatever rules made of it."""
+    return ranker.ranking.size[0 if ranker.scorer.active[0] else 1] > 0  # type: ignore[no-any-return]
+
+
+@kernel
+def make_measured_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> bool:
+    """As `make_list`, of a list that will be labelled: both orders, as far as they are learned from."""
+    rank(row, history, ranker, KEPT if ranker.ruled.plan.idle else REACH, True, True)
+    return fill(row, ranker, lists, n)
 
 
 @long_kernel
@@ -66,8 +115,9 @@ def make_lists(
     lists: Lists,
     asked: NDArray[np.int32],
 ) -> None:
-    """Rank for shoppers outside of any event; `asked[n]` becomes n, or -1 - n where the list is empty."""
+    """Rank for shoppers outside of any event; `asked[n]` becomes n, or -1 - n where nothing is known."""
     for n in range(len(numbers)):
         row = rows[numbers[n]]
-        size = make_list(row, histories[row.history], ranker, lists, n, False)
-        asked[n] = n if size else -1 - n
+        made = make_list(row, histories[row.history], ranker, lists, n)
+        clear(ranker.pool, ranker.facts)
+        asked[n] = n if made else -1 - n

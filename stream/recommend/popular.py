@@ -1,7 +1,7 @@
-"""Popular and trending items over all partitions: the fallback, two features, and the `trending` lists.
+"""Popular and trending items over all partitions: the fallback, and the `trending` lists.
 
 Each item partition publishes its own leaders (an absolute partial) on the topic `aggregates`; every
-worker merges the latest partial of each. All workers therefore rank with the same popularity.
+worker merges the latest partial of each. All workers therefore fall back to the same items.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.items.catalogue import MAX_CATEGORIES
+from stream.items.facts import learn_of
 from stream.items.table import ItemTable
-from stream.state.arena import reserve
 
 LEADERS = 200
 """Popular items kept overall: enough for twenty that a shopper has not bought."""
@@ -28,17 +28,12 @@ MERGE_EVERY_MS = 1_000
 TRENDING = 20
 """Trending items kept, overall and a category: as many as a list has."""
 
-_SCALE = 1e4
-"""Features are log(1 + share x this): a share of one in ten thousand is where an item gets noticed."""
-
 
 class Leaders(NamedTuple):
-    """What ranking reads: item numbers + 1 in falling order (0 ends a list), and features by number."""
+    """What ranking reads: item numbers + 1 in falling order (0 ends a list)."""
 
     overall: NDArray[np.int32]
     by_category: NDArray[np.int32]
-    log_popular: NDArray[np.float32]
-    log_trending: NDArray[np.float32]
 
 
 class Partial(msgspec.Struct, frozen=True):
@@ -58,7 +53,6 @@ class Popular:
 
     def __init__(self, table: ItemTable) -> None:
         self._table = table
-        capacity = table.interner.capacity
         self._partials: dict[bytes, Partial] = {}
         self._stale = False
         self._merged_ms = -MERGE_EVERY_MS
@@ -66,8 +60,6 @@ class Popular:
         self.leaders = Leaders(
             np.zeros(LEADERS, np.int32),
             np.zeros((MAX_CATEGORIES, CATEGORY_LEADERS), np.int32),
-            reserve(capacity, np.float32),
-            reserve(capacity, np.float32),
         )
         self.numbers = np.empty(0, np.int32)
         self.trending: list[tuple[bytes, float]] = []
@@ -100,13 +92,9 @@ class Popular:
         told = list(zip(partials, slow, fast, strict=True))
         popular = _joined([np.array(p.popular) * by for p, by, _ in told])
         trending = _joined([np.array(p.trending) * by for p, _, by in told])
-        leaders = self.leaders
-        leaders.log_popular[self.numbers] = 0.0
-        leaders.log_trending[self.numbers] = 0.0
         total_popular = max(sum(p.total_popular * by for p, by, _ in told), 1e-9)
         total_trending = max(sum(p.total_trending * by for p, _, by in told), 1e-9)
-        leaders.log_popular[numbers] = np.log1p(popular / total_popular * _SCALE)
-        leaders.log_trending[numbers] = np.log1p(trending / total_trending * _SCALE)
+        learn_of(self._table.facts, numbers, popular / np.float32(total_popular))
         self.numbers = numbers
         self._rank(numbers, popular, trending / np.float32(total_trending))
         return True
@@ -116,8 +104,8 @@ class Popular:
     ) -> None:
         # Ties by the id's hash, so that numbers, which differ by worker, never decide.
         ties = self._table.interner.names.entries["hash"][numbers]
-        shown = ~self._table.facts.withdrawn[numbers]
-        categories = self._table.facts.category[numbers]
+        shown = ~self._table.facts.item["withdrawn"][numbers]
+        categories = self._table.facts.item["category"][numbers]
         by_popular = np.lexsort((ties, -popular))
         by_popular = by_popular[shown[by_popular]]
         leaders = self.leaders

@@ -8,8 +8,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import UnknownTopicOrPartitionError
 from aiokafka.structs import TopicPartition
 
+from stream.errors import TopicError
 from stream.events.block import until
 from stream.runtime.connection import close, kafka_arguments, started
 from stream.runtime.fetch import read_in_blocks
@@ -19,6 +21,8 @@ FETCH_MAX_WAIT_MS = 20
 """The end of the stretch is known, so an empty fetch need not wait for more."""
 FETCH_BYTES = 4 << 20
 READ_TIMEOUT_MS = 1000
+_TOPIC_WAIT_S = 10.0
+"""Brokers tell of a new topic a moment after it was made."""
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -100,7 +104,13 @@ class LogReader:
 
 async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
     """All partitions of a topic. Asked for by name: a consumer knows nothing of topics that it is not
-    assigned yet."""
+    assigned yet. Raises `TopicError` if there is no such topic, as where an older version has made them."""
     await consumer._client.add_topic(topic)
-    await consumer._client._wait_on_metadata(topic)
+    try:
+        async with asyncio.timeout(_TOPIC_WAIT_S):
+            await consumer._client._wait_on_metadata(topic)
+    except (TimeoutError, UnknownTopicOrPartitionError):
+        raise TopicError(
+            f"Kafka tells of no topic {topic}: `stream topics create` creates what is missing."
+        ) from None
     return [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]

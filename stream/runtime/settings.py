@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     pricing: Literal["off", "shadow", "auto"] = Field(
         "shadow", description="no prices, proposals only, or published"
     )
+    scenarios: Path | None = Field(
+        None, description="folder of `home.toml`, the shop's own in place of the shipped one"
+    )
     max_age_days: float = Field(
         20 * _YEAR_DAYS,
         gt=0,

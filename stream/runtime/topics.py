@@ -17,6 +17,7 @@ from stream.runtime.settings import Settings
 
 EVENTS = "events"
 ITEMS = "items"
+RULES = "rules"
 ITEM_UPDATES = "item-updates"
 EXAMPLES = "examples"
 MODELS = "models"
@@ -34,12 +35,12 @@ OF_KIND = {
 }
 """Output topic of each kind of value."""
 
-CONTROL = (ITEMS, OF_KIND["price"], AGGREGATES, MODELS)
+CONTROL = (ITEMS, RULES, OF_KIND["price"], AGGREGATES, MODELS)
 """What every worker reads whole, without a group."""
 
-KEPT = (ITEMS, OF_KIND["price"], MODELS)
-"""Compacted topics that are part of the durable state: facts that shops told, prices in force and since when,
-the ranking model. What `aggregates` holds follows from the items' state within a second."""
+KEPT = (ITEMS, RULES, OF_KIND["price"], MODELS)
+"""Compacted topics that are part of the durable state: facts and rules that shops told, prices in force and
+since when, the ranking model. What `aggregates` holds follows from the items' state within a second."""
 
 EVENT_MAX_BYTES = 16 << 20
 """A payload far too large must reach us to become a dead letter instead of an error in the shop."""
@@ -79,6 +80,7 @@ TOPICS = (
         ("cleanup.policy", "message.timestamp.type"),
     ),
     Topic(ITEMS, 1, _COMPACT),
+    Topic(RULES, 1, _COMPACT),
     Topic(
         ITEM_UPDATES,
         None,

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from stream.events.codes import CART, HIDE, IMPRESSION, LIKE, PURCHASE, RATING, REMOVE, RETURN, VIEW
 from stream.items.at_once import AtOnce, take_in
+from stream.items.facts import Facts, hear
 from stream.recommend.encode import Lists
 from stream.recommend.exposures import RING, WINDOW_MS, Examples, label, remember
-from stream.recommend.make import Ranker, make_list
+from stream.recommend.make import Ranker, make_list, make_measured_list, ranked
+from stream.recommend.pool import clear
 from stream.recommend.popular import Leaders
 from stream.shoppers.duplicates import Seen, first_time, own_id
 from stream.shoppers.emit import Outbox, emit_bought, emit_led_to, emit_touch, emit_viewed
@@ -50,7 +52,8 @@ class Shoppers(NamedTuple):
 
 
 class Events(NamedTuple):
-    """One batch as kernels see it: see `stream.events.decode.Batch`; `shopper` and `item` are numbers."""
+    """One batch as kernels see it: see `stream.events.decode.Batch`; `shopper` and `item` are numbers,
+    `gain` is what an event adds to sums that decay as popularity does."""
 
     offset: NDArray[np.int64]
     ts_ms: NDArray[np.int64]
@@ -61,6 +64,7 @@ class Events(NamedTuple):
     quantity: NDArray[np.int32]
     shopper: NDArray[np.int32]
     item: NDArray[np.int32]
+    gain: NDArray[np.float64]
 
 
 @kernel
@@ -99,7 +103,11 @@ def _is_duplicate(shoppers: Shoppers, row: Row, code: int, event: np.uint64) -> 
 
 @kernel
 def _pair(row: Row, events: Events, e: int, out: Outbox) -> None:
-    """Pairs of one event with the session's window, and with the basket if it is a purchase."""
+    """Pairs of one event with the session's window, and with the basket if it is a purchase.
+
+    A purchase is also a step from item to item, where it is not of the item just looked at: a shop's log may
+    have nothing but orders.
+    """
     item = events.item[e]
     if events.code[e] == PURCHASE:
         for k in range(row.in_session):
@@ -108,7 +116,7 @@ def _pair(row: Row, events: Events, e: int, out: Outbox) -> None:
         for k in range(min(row.in_basket, BASKET)):
             if row.basket[k] != item + 1:
                 emit_bought(out, e, item, row.basket[k] - 1)
-    elif row.in_session == 0 or row.recent[0] != item + 1:
+    if row.in_session == 0 or row.recent[0] != item + 1:
         distance = 0
         for k in range(row.in_session):
             distance += 1
@@ -117,7 +125,9 @@ def _pair(row: Row, events: Events, e: int, out: Outbox) -> None:
 
 
 @kernel
-def _apply(shoppers: Shoppers, row: Row, events: Events, e: int, crowd: bool, out: Outbox) -> None:
+def _apply(
+    shoppers: Shoppers, row: Row, events: Events, e: int, crowd: bool, facts: Facts, out: Outbox
+) -> None:
     """What the event does to window, basket and history, and what the items hear of it."""
     code, item = events.code[e], events.item[e]
     if code == PURCHASE and events.order[e] != row.order:
@@ -128,6 +138,7 @@ def _apply(shoppers: Shoppers, row: Row, events: Events, e: int, crowd: bool, ou
     interest = code == VIEW or code == CART or code == LIKE or code == RATING or code == PURCHASE
     if interest and not crowd:
         _pair(row, events, e, out)
+        hear(facts, item, events.gain[e], code)
     if interest or code == RETURN or code == REMOVE:
         emit_touch(out, e, item)
     if code == PURCHASE:
@@ -159,7 +170,7 @@ def _label(
     row.exposure = 0
     if slot.shopper == events.shopper[e] and events.ts_ms[e] - slot.ts_ms <= WINDOW_MS:
         last = row.recent[0] - 1
-        label(slot, item, last, leaders, mix64(events.event[e]), examples)
+        label(slot, item, code, last, leaders, examples)
 
 
 @long_kernel
@@ -207,26 +218,31 @@ def advance(
         shoppers.counts[SESSIONS] += begin(row, events.session[e], events.ts_ms[e])
         if not silent:
             _label(shoppers, row, events, e, ranker.leaders, examples)
-        _apply(shoppers, row, events, e, crowd, out)
+        _apply(shoppers, row, events, e, crowd, ranker.facts, out)
         row.events += 1
         row.last_ts_ms = max(row.last_ts_ms, events.ts_ms[e])
         if silent or events.code[e] == IMPRESSION:
             continue
         measured = not crowd and bool(mix64(events.event[e]) <= sample_below)
-        size = make_list(row, shoppers.histories[row.history], ranker, lists, n, measured)
-        asked[n] = e if size else -1 - e
+        history = shoppers.histories[row.history]
+        if measured:
+            some = make_measured_list(row, history, ranker, lists, n)
+        else:
+            some = make_list(row, history, ranker, lists, n)
+        asked[n] = e if some else -1 - e
+        shoppers.counts[EMPTY] += lists.size[n] == 0
         n += 1
-        shoppers.counts[EMPTY] += size == 0
         # The list before this one is not what the shopper sees any more.
         row.exposure = 0
-        if measured and size:
+        if measured and ranked(ranker):
             at = shoppers.next_slot[0] % RING
             shoppers.next_slot[0] += 1
             row.exposure = at + 1
             remember(
                 shoppers.ring, at, events.shopper[e], events.offset[e], events.ts_ms[e],
-                ranker.scratch, ranker.ranking, ranker.scorer,
+                ranker.pool, ranker.description, ranker.ranking, ranker.scorer.active[0],
             )  # fmt: skip
+        clear(ranker.pool, ranker.facts)
     return n
 
 

@@ -12,7 +12,7 @@ from stream.items.row import BOUGHT, LED_TO, VIEWED
 from stream.shoppers.row import BASKET, RECENT
 from stream.state.jit import kernel
 
-PAIRS_PER_EVENT = 2 * max(RECENT, BASKET) + RECENT
+PAIRS_PER_EVENT = 2 * RECENT + 2 * BASKET + RECENT
 """The most pairs one event makes: a purchase, with its basket both ways and all that led to it."""
 
 

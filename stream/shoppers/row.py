@@ -7,6 +7,9 @@ import numpy as np
 RECENT = 10
 """Items in the window of co-occurrence, and the most that a list can build on."""
 
+SEEN = 16
+"""Items remembered that have left the window: shoppers come back to them, or are done with them."""
+
 BASKET = 10
 """Items of the current order that a further line is paired with."""
 
@@ -24,8 +27,10 @@ SHOPPER = np.dtype(
         ("session", np.uint64),
         ("order", np.uint64),
         ("recent", np.int32, (RECENT,)),
+        ("seen", np.int32, (SEEN,)),
         ("basket", np.int32, (BASKET,)),
         ("in_session", np.int32),
+        ("n_seen", np.int32),
         ("in_basket", np.int32),
         # Row + 1 in the unit's table of histories, slot + 1 in its ring of exposures (0: none).
         ("history", np.int32),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stream.shoppers.unit import ShopperUnit
 
 DTYPES = {"shoppers": SHOPPER, "histories": HISTORY}
-REFERENCES = ("shoppers.recent", "shoppers.basket", "histories.bought", "histories.hidden")
+REFERENCES = ("shoppers.recent", "shoppers.seen", "shoppers.basket", "histories.bought", "histories.hidden")
 _SEEN = ("seen_old", "seen_young")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stream.shoppers.row import RECENT
+from stream.shoppers.row import RECENT, SEEN
 from stream.state.jit import Row, kernel
 
 SESSION_GAP_MS = 30 * 60_000
@@ -49,12 +49,15 @@ def is_crowd(row: Row, ts_ms: int) -> bool:
 
 @kernel
 def look_at(row: Row, item: int) -> None:
-    """Move `item` to the front of the window."""
+    """Move `item` to the front of the window; what thereby leaves it was seen."""
     at = RECENT - 1
     for k in range(RECENT):
         if row.recent[k] == item + 1:
             at = k
             break
+    if row.recent[at] > 0 and row.recent[at] != item + 1:
+        row.seen[row.n_seen % SEEN] = row.recent[at]
+        row.n_seen = (row.n_seen + 1) % (1 << 20)
     if at >= row.in_session:
         row.in_session = min(row.in_session + 1, RECENT)
     for k in range(at, 0, -1):

@@ -28,6 +28,7 @@ from stream.shoppers.evict import MIN_SHOPPERS, new_room
 from stream.shoppers.pack import Packer
 from stream.shoppers.row import HISTORY, SHOPPER
 from stream.state.arena import reserve
+from stream.state.decay import gain_at
 from stream.state.interner import Interner, require_room
 
 CHUNK = 1024
@@ -125,7 +126,7 @@ class ShopperUnit:
                 decoded.batch, part[-1].offset, ranker, model, sample, now_ms, silent, latest, effects
             )
             if self._examples.filled[1]:
-                examples.append(pack_examples(self._examples))
+                examples += pack_examples(self._examples)
         if latest and lists is ListsFor.SHOPPERS and not silent:
             self._publish_latest(latest, ranker, model, now_ms, effects)
         return effects, examples
@@ -145,18 +146,22 @@ class ShopperUnit:
         n = len(batch.offset)
         shopper = self.interner.intern(batch.users, n)
         item = self.table.numbers(batch.items, n)
+        # Decay time may not run ahead of the record by more than a minute, or one event from the
+        # future would outweigh everything.
+        decay_ts = np.minimum(batch.ts_ms, batch.record_ts_ms + 60_000)
+        if n:
+            self.table.reach(int(decay_ts.max()))
+        gain, slow = np.empty(n), self.table.slow
+        gain_at(decay_ts, slow.landmark_ms, slow.half_life_ms, gain)
         events = Events(
             batch.offset, batch.ts_ms, batch.code, batch.event, batch.session, batch.order,
-            batch.quantity, shopper, item,
+            batch.quantity, shopper, item, gain,
         )  # fmt: skip
         self._outbox.filled[:] = 0
         self._examples.filled[:] = 0
         below = np.uint64(min(sample, 1.0) * (2.0**64 - 2048))
         used = self.interner.used
         without_lists = silent or latest is not None
-        # Decay time may not run ahead of the record by more than a minute, or one event from the
-        # future would outweigh everything.
-        decay_ts = np.minimum(batch.ts_ms, batch.record_ts_ms + 60_000)
         columns = Columns(batch.offset, decay_ts, batch.code, batch.quantity, batch.price_minor)
         unit = self.items_at_once if n else None
         items = unit.begin_at_once(columns) if unit else None
@@ -287,7 +292,7 @@ class ShopperUnit:
         """
         lists = self._lists
         make_lists(self.state.rows, self.state.histories, numbers, ranker, lists, self._asked)
-        some = np.flatnonzero(lists.size[: len(numbers)])
+        some = np.flatnonzero(self._asked[: len(numbers)] >= 0)
         if not len(some):
             return []
         lineage_ms, offset = place(self.lineage_ms, self.position)

@@ -20,4 +20,6 @@ def reserve(capacity: int, dtype: DTypeLike) -> NDArray[Any]:
     """
     size = max(1, capacity) * np.dtype(dtype).itemsize
     pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        pages.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(pages, dtype=dtype)

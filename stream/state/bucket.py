@@ -172,8 +172,9 @@ def unpack(
 ) -> Parts:
     """The parts of a bucket as they were packed; `numbers[k]` is the number here of its k-th name.
 
-    Columns that are not known any more are left out, columns that are new are zero. Raises `ValueError`
-    when a column is not as long as it should be.
+    Columns that are not known any more are left out, columns that are new are zero; of a column of fixed rows
+    that have become longer the rest is zero. Raises `ValueError` when a column is not as long as it should
+    be.
     """
     parts = {part: np.zeros(bucket.rows.get(part, 0), dtype) for part, dtype in dtypes.items()}
     for part, dtype in dtypes.items():
@@ -182,9 +183,14 @@ def unpack(
                 continue
             column = leaf(parts[part], path)
             saved = np.frombuffer(bucket.columns[f"{part}.{path}"], column.dtype)
-            if saved.size != column.size:
+            rows, width = len(column), column[0].size if len(column) else 1
+            was = saved.size // max(rows, 1)
+            if saved.size != rows * was or was > width or (rows and not was):
                 raise ValueError(f"a saved bucket has {saved.size} values of {path}, not {column.size}")
-            column[...] = saved.reshape(column.shape)
+            if was == width:
+                column[...] = saved.reshape(column.shape)
+            elif was:
+                column[:, :was] = saved.reshape(rows, was)
     here = np.concatenate([np.zeros(1, np.int32), numbers + 1])
     for path in references:
         column = leaf(parts, path)

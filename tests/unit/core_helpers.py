@@ -215,7 +215,7 @@ def reference(events: Sequence[dict[str, Any]]) -> tuple[dict, dict, dict, dict]
             s["order"], s["basket"] = e.get("order_id"), []
         if item is None:
             continue
-        slow, demand = 0.5 ** ((clock - ts) / (7 * 86_400_000)), 0.5 ** ((clock - ts) / (60 * 86_400_000))
+        slow, demand = 0.5 ** ((clock - ts) / (30 * 86_400_000)), 0.5 ** ((clock - ts) / (60 * 86_400_000))
         if kind == "purchase":
             for k, other in enumerate(s["window"]):
                 if other != item:
@@ -226,11 +226,6 @@ def reference(events: Sequence[dict[str, Any]]) -> tuple[dict, dict, dict, dict]
                     pairs["bought", item, other] += slow
             s["basket"] += [item] if item not in s["basket"] else []
             s["kept"].append([item, e.get("quantity", 1)])
-        elif kind in ("view", "cart", "like", "rating") and s["window"][:1] != [item]:
-            for k, other in enumerate(s["window"]):
-                if other != item:
-                    pairs["viewed", other, item] += slow / (k + 1)
-                    pairs["viewed", item, other] += slow * 0.6 / (k + 1)
         elif kind == "return":
             left = e.get("quantity", 1)
             for line in reversed(s["kept"]):
@@ -240,6 +235,10 @@ def reference(events: Sequence[dict[str, Any]]) -> tuple[dict, dict, dict, dict]
         elif kind == "hide" and item not in s["hidden"]:
             s["hidden"].append(item)
         if kind in ("view", "cart", "like", "rating", "purchase"):
+            for k, other in enumerate(s["window"] if s["window"][:1] != [item] else ()):
+                if other != item:
+                    pairs["viewed", other, item] += slow / (k + 1)
+                    pairs["viewed", item, other] += slow * 0.6 / (k + 1)
             for field in ("recent", "window"):
                 s[field] = [item, *[other for other in s[field] if other != item]][:10]
         units = e.get("quantity", 1)

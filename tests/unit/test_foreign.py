@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
-from tests.unit.core_helpers import Worker, event, items_of, log
+from tests.unit.core_helpers import T0, Worker, event, items_of, log
 
 
 def similar(**changes: object) -> bytes:
@@ -37,7 +38,7 @@ def test_rows_of_other_workers_are_wanted_once_used_and_rank_like_own_ones(worke
     assert worker.engine.wanted(10) == []
     assert worker.engine.adopt(b"chair", similar(), similar(items=["rug"], scores=[0.9])) is None
     assert lists(worker, "v") == ["rug", "desk", "lamp"]
-    assert worker.engine.wanted(10) == [b"chair"], "used again, wanted again"
+    assert worker.engine.wanted(10) == [b"desk", b"lamp", b"chair"], "neighbours' own, and once used again"
     assert worker.engine.adopt(b"chair", similar(items=["bed"], scores=[0.1]), None) is None
     assert lists(worker, "vv") == ["rug", "bed"], "what is not published any more keeps its last state"
 
@@ -60,6 +61,47 @@ def test_an_item_of_which_nothing_is_known_does_not_wait_behind_those_to_be_refr
         assert worker.engine.adopt(name.encode(), similar(), None) is None
     worker.engine.wanted(100)
     worker.feed(log([event("view", "v", name) for name in [*known, "new"]], 10))
-    first, *others = worker.engine.wanted(2)
-    assert first == b"new"
-    assert sorted([*others, *worker.engine.wanted(100)]) == sorted(name.encode() for name in known)
+    *first, other = worker.engine.wanted(4)
+    assert sorted(first) == [b"desk", b"lamp", b"new"], "neighbours of which nothing is known either"
+    assert sorted([other, *worker.engine.wanted(100)]) == sorted(name.encode() for name in known)
+
+
+def test_a_copy_ranks_as_its_owners_row_does():
+    """What an owner publishes of a row is all that ranking asks of it."""
+    random = np.random.default_rng(2)
+    views = [event("view", f"u{k // 5}", f"i{random.integers(12)}", T0 + k) for k in range(400)]
+    owner = Worker().run(log(views))
+    owner.talk()
+    told = {}
+    for kind in ("similar", "together"):
+        for values in owner.engine.publisher.lists_of(owner.engine.item_units[0], numbers_of(owner), T0):
+            if values.kind == kind:
+                told[kind] = dict(zip(values.ids, values.values, strict=True))
+    copy = Worker()
+    copy.engine.close_items(0)
+    for name, value in told["similar"].items():
+        assert copy.engine.adopt(name, value, None) is None
+    compared = 0
+    for name in told["similar"]:
+        tables = owner.engine.table, copy.engine.table
+        row, other = (table.rows[table.interner.find(name)]["viewed"] for table in tables)
+        events, steps = row["total"] / row["gain"], row["step_total"] / row["gain"]
+        assert other["total"] == pytest.approx(events, abs=0.51)
+        assert other["step_total"] == pytest.approx(steps, abs=0.51)
+        totals = {
+            "weight": row["total"] + 2 * row["gain"],
+            "step": row["step_total"] + row["gain"],
+            "recent": row["recent_total"] + 2 * row["recent_gain"],
+        }
+        slots = {owner.engine.table.interner.name(n - 1): k for k, n in enumerate(row["item"].tolist()) if n}
+        for k, n in enumerate(other["item"].tolist()):
+            if n:
+                slot = slots[copy.engine.table.interner.name(n - 1)]
+                for column, total in totals.items():
+                    assert other[column][k] == pytest.approx(row[column][slot] / total, abs=1e-5)
+                    compared += 1
+    assert compared > 100
+
+
+def numbers_of(worker: Worker) -> np.ndarray:
+    return worker.engine.item_units[0].members()

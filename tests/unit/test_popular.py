@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.effects import Effects, version
+from stream.events.codes import VIEW
+from stream.items.facts import POPULAR, hear
 from stream.items.table import DAY_MS, ItemTable
 from stream.recommend.popular import CATEGORY_LEADERS, Partial, Popular
 from tests.unit.core_helpers import T0, Worker, event, lists, log
@@ -76,24 +78,29 @@ def test_what_a_quiet_partition_told_long_ago_has_faded():
     table = ItemTable(64, 2)
     popular = Popular(table)
     popular.update(b"popular:0", partial(9, {"old": 10.0}, T0))
-    popular.update(b"popular:1", partial(2, {"new": 3.0}, T0 + int(14 * DAY_MS)))
+    popular.update(b"popular:1", partial(2, {"new": 3.0}, T0 + int(60 * DAY_MS)))
     popular.merge(4_000)
     assert leaders(popular, table) == ["new", "old"]
     assert popular.trending[0][0] == b"new"
-    share = np.expm1(popular.leaders.log_popular[table.interner.find(b"old")]) / 1e4
-    assert np.isclose(share, 2.5 / 5.5, rtol=1e-4)
+    heard = table.facts.item["popular"]
+    ratio = heard[table.interner.find(b"old")] / heard[table.interner.find(b"new")]
+    assert np.isclose(ratio, 2.5 / 3.0, rtol=1e-4)
 
 
-def test_items_that_left_the_lists_lose_their_features():
+def test_what_the_shop_knows_counts_only_for_items_that_own_shoppers_have_not_looked_at():
     table = ItemTable(64, 1)
     popular = Popular(table)
-    popular.update(b"popular:0", partial(1, {"a": 1.0}))
+    for _ in range(30):
+        hear(table.facts, int(table.numbers(b"mine", 1)[0]), 1.0, VIEW)
+    popular.update(b"popular:0", partial(1, {"mine": 1.0, "other": 3.0}))
     popular.merge(5_000)
-    popular.update(b"popular:0", partial(2, {"b": 1.0}))
-    popular.merge(6_000)
-    assert popular.leaders.log_popular[table.interner.find(b"a")] == 0
-    assert popular.leaders.log_trending[table.interner.find(b"a")] == 0
-    assert popular.leaders.log_popular[table.interner.find(b"b")] > 0
+    heard = table.facts.item["popular"]
+    assert heard[table.interner.find(b"mine")] == 30
+    assert np.isclose(heard[table.interner.find(b"other")], 0.75 * 30)
+    assert table.facts.heard[POPULAR] == 30 + heard[table.interner.find(b"other")]
+    popular.update(b"popular:0", partial(2, {"mine": 1.0, "other": 9.0}))
+    popular.merge(7_000)
+    assert np.isclose(heard[table.interner.find(b"other")], 0.75 * 30), "told once"
 
 
 def shop(item_partitions: int, reverse: bool) -> Worker:

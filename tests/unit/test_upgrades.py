@@ -23,6 +23,7 @@ from stream.errors import LayoutError
 from stream.events.records import LogRecord
 from stream.items import saved as saved_items
 from stream.learn import model
+from stream.learn.learner import Learner
 from stream.runtime import archive
 from stream.runtime.commits import Committed, parse_committed
 from stream.shoppers import saved as saved_shoppers
@@ -64,6 +65,13 @@ SNAPSHOT_1 = (
     b'"means":[0.0,1.0],"deviations":[1.0,2.0],"bias":0.125,"active":true,"examples":10,"lists":2,'
     b'"quality":{"model":{"hr@20":0.5,"mrr@20":0.25}}}'
 )
+
+
+def snapshot_2() -> bytes:
+    """A model of today's layout."""
+    return model.pack_snapshot(Learner().snapshot())
+
+
 LIST_1 = (
     b'{"version":"0000000000001-0000000000000004","generated_at":1700000000000,"model":"share",'
     b'"items":["desk"],"scores":[0.53333],"reasons":["viewed"]}'
@@ -133,9 +141,9 @@ def test_buckets_of_layout_1():
     assert bucket.decode(ITEM_BUCKET_1).ends == {0: 3}
 
 
-def test_a_model_snapshot_of_layout_1():
-    snapshot = model.unpack_snapshot(SNAPSHOT_1)
-    assert (snapshot.weights, snapshot.bias, snapshot.active) == ((0.5, -0.25), 0.125, True)
+def test_a_model_snapshot_of_layout_1_is_left_unused_until_the_learner_is_upgraded():
+    with pytest.raises(LayoutError, match="layout 1, older than 2: left unused until the learner"):
+        model.unpack_snapshot(SNAPSHOT_1)
 
 
 def test_published_values_of_key_version_1():
@@ -204,7 +212,7 @@ def test_what_is_added_to_other_messages_changes_nothing():
     def added(value: bytes) -> bytes:
         return value[:-1] + b',"mood":"good"}'
 
-    assert model.unpack_snapshot(added(SNAPSHOT_1)) == model.unpack_snapshot(SNAPSHOT_1)
+    assert model.unpack_snapshot(added(snapshot_2())) == model.unpack_snapshot(snapshot_2())
     assert decode_list(added(LIST_1)) == decode_list(LIST_1)
     assert msgspec.json.decode(added(PRICE_1), type=Price) == msgspec.json.decode(PRICE_1, type=Price)
     assert parse_committed(commit(COMMIT_1 + " and more")) == Committed(7, int(COMMIT_1))
@@ -241,9 +249,9 @@ def test_a_newer_bucket_whatever_it_looks_like():
 
 def test_a_newer_model_snapshot_leaves_the_model_in_force():
     engine = Engine(EngineConfig(max_items=64, max_shoppers=64))
-    for newer in (b'{"layout":2}', SNAPSHOT_1.replace(b'"layout":1', b'"layout":2')):
+    for newer in (b'{"layout":3}', snapshot_2().replace(b'"layout":2', b'"layout":3')):
         refused = engine.control("models", b"ranking", newer) or ""
-        assert refused.endswith("layout 2, newer than 1: left unused until this worker is upgraded")
+        assert refused.endswith("layout 3, newer than 2: left unused until this worker is upgraded")
         assert engine.model is None
 
 

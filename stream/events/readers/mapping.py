@@ -26,7 +26,7 @@ MAPPING = "mapping"
 UNIT_MS = {"s": 1e3, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
 
 EVENT_FIELDS = frozenset({*types.Event.__struct_fields__, "type"})
-FACT_FIELDS = frozenset(types.Item.__struct_fields__) - {"item_id", "labels"}
+FACT_FIELDS = frozenset(types.Item.__struct_fields__) - {"item_id", "labels", "attributes", "available_from"}
 MUST_HAVE = ("ts", "user_id", "type")
 """What every event needs; what a type needs besides is checked row by row."""
 

@@ -30,9 +30,10 @@ LABELS = {
     "table": "`shoppers` or `items`",
     "model": "`share` (the plain order) or the name of the learned model in force",
     "contender": "an order that the learner compares: the plain one, the model's, and simpler ones",
+    "rule": "id of a rule of the kind `include-only` that was set aside; no other kind ever is",
     "version": "of the package",
 }
-"""What the values of each label are: few, and none of them grows with shoppers or items."""
+"""What the values of each label are: few (of `rule` 512), and none of them grows with shoppers or items."""
 
 REASONS = (
     "null-value",
@@ -94,6 +95,14 @@ FAMILIES = (
     Family("stream_rekeyed_total", "counter", "Records written again under the shopper's key."),
     Family("stream_dead_letters_total", "counter", "Records refused and kept in dead-letters.", ("reason",)),
     Family("stream_catalogue_refused_total", "counter", "Messages of the catalogue that were unusable."),
+    Family("stream_rules", "gauge", "Rules of the shop that were accepted, whatever their times."),
+    Family("stream_rules_refused_total", "counter", "Rules of the shop that were unusable."),
+    Family(
+        "stream_rules_relaxed_total",
+        "counter",
+        "Lists made without a rule, because nothing would have been left.",
+        ("rule",),
+    ),
     Family("stream_sessions_total", "counter", "Sessions begun."),
     # The exchange between the stages
     Family("stream_exchange_messages_total", "counter", "Exchange messages sent to the item stage."),

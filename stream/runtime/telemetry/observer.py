@@ -32,6 +32,8 @@ _ENGINE = {
     "stream_duplicates_total": "duplicates",
     "stream_crowded_events_total": "crowded",
     "stream_catalogue_refused_total": "catalogue_refused",
+    "stream_rules": "rules",
+    "stream_rules_refused_total": "rules_refused",
     "stream_sessions_total": "sessions",
     "stream_exchange_messages_total": "exchange_messages",
     "stream_exchange_pairs_total": "pairs",
@@ -182,6 +184,9 @@ class Observer:
             },
             "stream_rows_forgotten_total": {
                 (table,): engine.get(f"{table}_forgotten", 0) for table in _STATE_STAGES
+            },
+            "stream_rules_relaxed_total": {
+                (rule,): times for rule, times in (engine.get("rules_relaxed") or {}).items()
             },
             "stream_rekeyed_total": {(): outbox.rekeyed},
             "stream_dead_letters_total": {

@@ -1,0 +1,150 @@
+"""`stream rules`: what a shop says of its lists, put, removed and listed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stream.cli import options
+from stream.cli.output import answer_json, note, table
+from stream.cli.settings import Bootstrap, ConfigFile, Namespace, load
+from stream.errors import InputError
+
+if TYPE_CHECKING:
+    from stream.runtime.settings import Settings
+
+app = typer.Typer(
+    help="Put, remove or list merchandising rules.",
+    epilog="Example: stream rules put rules.json",
+    no_args_is_help=True,
+)
+
+
+@app.command("put", epilog="Example: stream rules put rules.json")
+def put(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help='JSON: rules by id, {"id": {"kind": ...}}.')],
+    config: ConfigFile = None,
+    bootstrap: Bootstrap = None,
+    namespace: Namespace = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Write the rules of a file to the topic `rules`, each in place of what its id said before.
+
+    Workers have them in force as soon as they have read them. If one rule of the file is malformed none is
+    written. Whether its attributes exist only workers know: a rule waits until an item has them.
+    """
+    rules = _read(file)
+    settings = load(config, bootstrap=bootstrap, namespace=namespace)
+    asyncio.run(_send(settings, {key: json.dumps(rule).encode() for key, rule in rules.items()}))
+    if as_json:
+        answer_json({"put": sorted(rules)})
+    else:
+        note(f"Put {', '.join(sorted(rules))}.")
+
+
+@app.command("remove", epilog="Example: stream rules remove summer-sale")
+def remove(
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of rules.")],
+    config: ConfigFile = None,
+    bootstrap: Bootstrap = None,
+    namespace: Namespace = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Take rules away; ids of which there is no rule are passed over."""
+    settings = load(config, bootstrap=bootstrap, namespace=namespace)
+    asyncio.run(_send(settings, dict.fromkeys(ids)))
+    if as_json:
+        answer_json({"removed": sorted(set(ids))})
+    else:
+        note(f"Removed {', '.join(sorted(set(ids)))}.")
+
+
+@app.command("list", epilog="Example: stream rules list --json")
+def list_rules(
+    config: ConfigFile = None,
+    bootstrap: Bootstrap = None,
+    namespace: Namespace = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """List the rules as the topic has them, those among them that workers refuse."""
+    rules = asyncio.run(_list(load(config, bootstrap=bootstrap, namespace=namespace)))
+    if as_json:
+        answer_json({"rules": rules})
+    elif rules:
+        table(("id", "rule"), [(key, json.dumps(rules[key])) for key in rules])
+    else:
+        note("There are no rules.")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Rules by id, as they stand in a file; `InputError` if one of them could never be in force."""
+    from stream.rules.condition import Refusal, UnknownAttribute
+    from stream.rules.rule import check_key, check_rule, parse
+    from stream.rules.scenario import SHIPPED
+
+    try:
+        rules = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"The file {file} cannot be read: {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"The file {file} is no JSON: {error}.") from None
+    if not isinstance(rules, dict) or not rules:
+        raise InputError(f'The file {file} holds no rules by id: write {{"my-rule": {{"kind": ...}}}}.')
+    for key, rule in rules.items():
+        try:
+            check_key(key.encode())
+            check_rule(parse(json.dumps(rule).encode()), (), SHIPPED)
+        except UnknownAttribute:
+            continue
+        except (Refusal, UnicodeError) as error:
+            raise InputError(f"The rule {key!r} in {file} is refused, none is put: {error}.") from None
+    return rules
+
+
+async def _send(settings: Settings, values: Mapping[str, bytes | None]) -> None:
+    from stream.cli.brokers import quiet, soon
+    from stream.runtime import topics
+    from stream.runtime.kafka_sink import KafkaSink, Outgoing
+
+    quiet()
+    await soon(settings, topics.prepare(settings))
+    sink = KafkaSink(settings)
+    await soon(settings, sink.start())
+    try:
+        await sink.send(
+            messages=[Outgoing(topics.RULES, key.encode(), value) for key, value in values.items()]
+        )
+    finally:
+        await sink.stop()
+
+
+async def _list(settings: Settings) -> dict[str, Any]:
+    from stream.cli.brokers import quiet, soon
+    from stream.runtime.compacted import latest
+    from stream.runtime.log_reader import LogReader
+    from stream.runtime.topics import RULES
+
+    quiet()
+    reader = LogReader(settings)
+    await soon(settings, reader.__aenter__())
+    try:
+        found = (await latest(settings, reader, [RULES]))[RULES]
+    finally:
+        await reader.__aexit__(None, None, None)
+    return {
+        key.decode(errors="replace"): _shown(value)
+        for key, value in sorted(found.items())
+        if value is not None
+    }
+
+
+def _shown(value: bytes) -> Any:
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value.decode(errors="replace")

@@ -1,0 +1,141 @@
+"""What ranking asks of every candidate, 24 bytes an item: facts of the catalogue, and what this worker has
+heard of the item lately.
+
+Apart from the rows, and small, because ranking looks up hundreds of items at random: reading them from rows
+of 2 KB made a list three times as expensive.
+
+How popular an item is and how long nobody has come to it are counted here from the events of the worker's
+own shoppers, as they come. That is a sample of the shop, the larger the fewer workers there are, and at most
+as old as the last event; what the item partitions tell of popularity is exact, and seconds old.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.events.codes import CART, LIKE, PURCHASE, RATING, VIEW
+from stream.state.arena import reserve
+from stream.state.jit import kernel
+
+FACT = np.dtype(
+    [
+        # Decayed by time (`ItemTable.slow`), and by events (`TREND_EVENTS`).
+        ("popular", np.float32),
+        ("trending", np.float32),
+        # The worker's events so far, at the item's last and at its first; 0: never heard of.
+        ("last_at", np.uint32),
+        ("first_at", np.uint32),
+        ("category", np.int32),
+        # Not to be shown: removed or out of stock.
+        ("withdrawn", np.bool_),
+        # While a list is made: its candidate + 1 (0: none), or `BANNED`.
+        ("candidate", np.uint16),
+    ],
+    align=True,
+)
+
+BANNED = 0xFFFF
+"""As `candidate`: it stays out of the list."""
+
+TREND_EVENTS = 2000
+"""Events after which what came before counts 1/e in `trending`."""
+
+HOT = 64
+"""Items kept in order of `trending`."""
+
+EVENTS, TREND_GAIN, TRENDING, POPULAR = range(4)
+"""Positions in `Facts.heard`: events so far, what one adds to `trending` now, sums over all items."""
+
+# By every code that a byte can hold: a newer worker may send one that is not known here, and it adds nothing.
+INTEREST = np.zeros(256)
+INTEREST[VIEW], INTEREST[LIKE], INTEREST[RATING] = 1.0, 1.0, 1.0
+INTEREST[CART], INTEREST[PURCHASE] = 3.0, 10.0
+"""Popularity that an event adds, by its code: a sale tells more than a look (1, 3, 10)."""
+
+_LARGEST_GAIN = 1e30
+
+
+class Facts(NamedTuple):
+    """By item number `item` (of `FACT`); `hot`: item numbers + 1 in falling order of `trending`."""
+
+    item: NDArray[np.void]
+    hot: NDArray[np.int32]
+    heard: NDArray[np.float64]
+
+
+def new_facts(max_items: int) -> Facts:
+    """Nothing known of items numbered below `max_items`."""
+    return Facts(reserve(max_items, FACT), np.zeros(HOT, np.int32), np.array([0.0, 1.0, 0.0, 0.0]))
+
+
+@kernel
+def hear(facts: Facts, item: int, gain: float, code: int) -> None:
+    """An event of kind `code` was about `item`, at a time when one event adds `gain`; about 30 ns."""
+    heard, fact = facts.heard, facts.item[item]
+    heard[EVENTS] += 1.0
+    heard[TREND_GAIN] *= 1.0 + 1.0 / TREND_EVENTS
+    if heard[TREND_GAIN] > _LARGEST_GAIN:
+        _scale_trend(facts)
+    fact.popular += gain * INTEREST[code]
+    heard[POPULAR] += gain * INTEREST[code]
+    fact.trending += heard[TREND_GAIN]
+    heard[TRENDING] += heard[TREND_GAIN]
+    fact.last_at = np.uint32(np.int64(heard[EVENTS]) & 0xFFFFFFFF)
+    if fact.first_at == 0:
+        fact.first_at = fact.last_at
+    _move_up(facts, item)
+
+
+@kernel
+def _move_up(facts: Facts, item: int) -> None:
+    """Keep `hot` the exact top: all decay alike, so only what grew can rise."""
+    hot, mine = facts.hot, facts.item[item].trending
+    at = len(hot) - 1
+    if hot[at] > 0 and mine <= facts.item[hot[at] - 1].trending:
+        return
+    for k in range(len(hot)):
+        if hot[k] == item + 1 or hot[k] == 0:
+            at = k
+            break
+    while at > 0 and facts.item[hot[at - 1] - 1].trending < mine:
+        hot[at] = hot[at - 1]
+        at -= 1
+    hot[at] = item + 1
+
+
+@kernel
+def _scale_trend(facts: Facts) -> None:
+    facts.heard[TREND_GAIN] /= _LARGEST_GAIN
+    facts.heard[TRENDING] /= _LARGEST_GAIN
+    for i in range(len(facts.item)):
+        # Memory that nothing was ever written to stays so.
+        if facts.item[i].trending > 0.0:
+            facts.item[i].trending /= _LARGEST_GAIN
+
+
+def learn_of(facts: Facts, numbers: NDArray[np.int32], popular: NDArray[np.float32]) -> None:
+    """What the shop as a whole knows (`popular`: shares of all events) of items that this worker's own
+    shoppers have not looked at: all that a worker knows that has just begun."""
+    new = facts.item["popular"][numbers] == 0.0
+    amounts = popular[new] * np.float32(max(facts.heard[POPULAR], 1.0))
+    facts.item["popular"][numbers[new]] = amounts
+    facts.heard[POPULAR] += float(amounts.sum())
+
+
+def rescale(facts: Facts, used: int, factor: float) -> None:
+    """Multiply what decays by time after its landmark has moved."""
+    facts.item["popular"][:used] *= np.float32(factor)
+    facts.heard[POPULAR] *= factor
+
+
+def forget(facts: Facts, numbers: NDArray[np.int32]) -> None:
+    """Nothing is known of these items any more: their numbers will be those of others."""
+    facts.heard[POPULAR] -= float(facts.item["popular"][numbers].sum())
+    facts.heard[TRENDING] -= float(facts.item["trending"][numbers].sum())
+    facts.item[numbers] = np.zeros(1, FACT)[0]
+    left = facts.hot[(facts.hot > 0) & ~np.isin(facts.hot - 1, numbers)]
+    facts.hot[:] = 0
+    facts.hot[: len(left)] = left

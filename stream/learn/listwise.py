@@ -1,0 +1,158 @@
+"""Listwise learning of the ranking weights: of what was on a list, which one was taken?
+
+The likelihood of a choice is the softmax of the candidates' worths (McFadden, 1974; as a ranking loss
+ListNet, Cao et al., 2007), climbed by AdaGrad (Duchi, Hazan and Singer, 2011). Ranking uses the mean of late
+weights (Polyak and Juditsky, 1992): single steps are noisy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.recommend.exposures import STEPS_PER_UNIT
+from stream.recommend.features import BOUGHT_BEFORE, FEATURES, HELD, N_CONTEXTS, N_FEATURES
+from stream.recommend.rank import KEPT
+from stream.state.jit import kernel, long_kernel
+
+RATE = 0.1
+"""Length of a step; .05 and .2 are alike after some thousand lists."""
+
+MEMORY = 2000.0
+"""Lists whose weights are averaged, at most; at first a tenth of all."""
+
+BUYS_AGAIN = -3.0
+"""Weight of having been bought before anything was learned of it: one in twenty of what is else alike."""
+
+_FIRST_SQUARES = 1e-2
+_UNIT = np.float32(1.0 / STEPS_PER_UNIT)
+
+
+class Weights(NamedTuple):
+    """By context and feature: the weights, the sums of squared gradients behind their step lengths, and the
+    mean weights that rank; `seen`: lists by context; `mask`: 1 for each feature that is used. The rest is
+    room to work."""
+
+    weight: NDArray[np.float32]
+    squares: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    seen: NDArray[np.int64]
+    mask: NDArray[np.float32]
+    used: NDArray[np.float32]
+    chance: NDArray[np.float32]
+
+
+def new_weights(features: Collection[str] = FEATURES) -> Weights:
+    """All zero, which is the plain order, but that nobody is thought to buy the same again; only the weights
+    of `features` will ever change."""
+    weight = np.zeros((N_CONTEXTS, N_FEATURES), np.float32)
+    weight[0, BOUGHT_BEFORE] = BUYS_AGAIN
+    return Weights(
+        weight,
+        np.full(weight.shape, _FIRST_SQUARES, np.float32),
+        weight.copy(),
+        np.zeros(N_CONTEXTS, np.int64),
+        np.array([name in features for name in FEATURES], np.float32),
+        np.zeros(N_FEATURES, np.float32),
+        np.zeros(KEPT, np.float32),
+    )
+
+
+@kernel
+def _weigh(
+    w: NDArray[np.float32],
+    value: NDArray[np.int16],
+    context: NDArray[np.uint8],
+    size: int,
+    used: NDArray[np.float32],
+    chance: NDArray[np.float32],
+) -> None:
+    """Write the chances of one list's candidates: the softmax of their worths."""
+    for f in range(N_FEATURES):
+        used[f] = 0.0
+        for k in range(HELD):
+            used[f] += w[context[k], f] * _UNIT
+    best, total = np.float32(-1e30), np.float32(0.0)
+    for c in range(size):
+        worth = np.float32(0.0)
+        for f in range(N_FEATURES):
+            worth += used[f] * np.float32(value[c, f])
+        chance[c] = worth
+        best = max(best, worth)
+    for c in range(size):
+        chance[c] = np.exp(chance[c] - best)
+        total += chance[c]
+    for c in range(size):
+        chance[c] /= total
+
+
+@long_kernel
+def ranks(
+    weights: Weights,
+    value: NDArray[np.int16],
+    context: NDArray[np.uint8],
+    size: NDArray[np.uint8],
+    taken: NDArray[np.uint8],
+    out: NDArray[np.int64],
+) -> None:
+    """Of each list the place of what was taken, from 0, by the weights that rank; of equals the earlier
+    first."""
+    for n in range(len(size)):
+        _weigh(weights.mean, value[n], context[n], size[n], weights.used, weights.chance)
+        mine = weights.chance[taken[n]]
+        out[n] = 0
+        for c in range(size[n]):
+            before = weights.chance[c] > mine or (weights.chance[c] == mine and c < taken[n])
+            out[n] += before
+
+
+@long_kernel
+def chances(
+    weights: Weights,
+    value: NDArray[np.int16],
+    context: NDArray[np.uint8],
+    size: NDArray[np.uint8],
+    which: NDArray[np.int64],
+    candidate: NDArray[np.int64],
+    out: NDArray[np.float32],
+) -> None:
+    """Of lists `which`, the chances of one candidate each, by the weights that rank."""
+    for k in range(len(which)):
+        n = which[k]
+        _weigh(weights.mean, value[n], context[n], size[n], weights.used, weights.chance)
+        out[k] = weights.chance[candidate[k]]
+
+
+@long_kernel
+def learn(
+    weights: Weights,
+    value: NDArray[np.int16],
+    context: NDArray[np.uint8],
+    size: NDArray[np.uint8],
+    taken: NDArray[np.uint8],
+    weight: NDArray[np.uint8],
+    rate: float,
+) -> None:
+    """One step up the log-likelihood for each list (columns as in `stream.learn.examples.Labelled`); about
+    4 µs each."""
+    w, chance = weights.weight, weights.chance
+    for n in range(len(size)):
+        _weigh(w, value[n], context[n], size[n], weights.used, chance)
+        for f in range(N_FEATURES):
+            gradient = np.float32(value[n, taken[n], f])
+            for c in range(size[n]):
+                gradient -= chance[c] * np.float32(value[n, c, f])
+            gradient *= weights.mask[f] * _UNIT * np.float32(weight[n])
+            for k in range(HELD):
+                at = context[n, k]
+                weights.squares[at, f] += gradient * gradient
+                w[at, f] += np.float32(rate) * gradient / np.sqrt(weights.squares[at, f])
+        for k in range(HELD):
+            at = context[n, k]
+            weights.seen[at] += 1
+            by = np.float32(max(1.0 / MEMORY, min(1.0, 10.0 / weights.seen[at])))
+            for f in range(N_FEATURES):
+                weights.mean[at, f] += by * (w[at, f] - weights.mean[at, f])

@@ -1,0 +1,95 @@
+"""The candidates of one list, and a column of scores by source, so that arithmetic on all candidates is
+vectorised. Which candidate an item is, is marked in its fact, which ranking reads anyway."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.items.facts import BANNED, Facts
+from stream.state.jit import kernel
+
+LIMIT = 1000
+"""Candidates held while a list is made: four items have at most 4 x (64 + 24 + 24), and 128 come by two
+hops."""
+
+SHARE, RECENT, LAST, STEP, HOP, BOUGHT, LED_TO, VISITED, SEEN, OWNED, FILL = range(11)
+"""Columns of `Pool.score`, by source.
+
+SHARE: of the rows of the last items, the r-th last counting 1/r; RECENT: the same of the rows' last updates;
+LAST: of the last item's row alone; STEP: of what came directly after the last item; HOP: of its neighbours'
+neighbours; BOUGHT, LED_TO: by basket and from view to purchase; VISITED: 1/place in the shopper's window;
+SEEN: looked at before that; OWNED: 1/place among what the shopper bought, the last first; FILL: popular, where
+others are few.
+"""
+
+COLUMNS = 11
+
+
+class Pool(NamedTuple):
+    """Item numbers and reasons by candidate; `score[s, c]` is that of source s, never negative, and `bits` the
+    same seen as integers, which have the same order. `banned`: item numbers; `size` = candidates, banned
+    items."""
+
+    item: NDArray[np.int32]
+    reason: NDArray[np.uint8]
+    score: NDArray[np.float32]
+    bits: NDArray[np.int32]
+    banned: NDArray[np.int32]
+    size: NDArray[np.int64]
+
+
+def new_pool() -> Pool:
+    """An empty pool, 60 KB; it is reused."""
+    score = np.zeros((COLUMNS, LIMIT), np.float32)
+    return Pool(
+        np.zeros(LIMIT, np.int32),
+        np.zeros(LIMIT, np.uint8),
+        score,
+        score.view(np.int32),
+        np.zeros(LIMIT, np.int32),
+        np.zeros(2, np.int64),
+    )
+
+
+@kernel
+def put(pool: Pool, facts: Facts, item: int, reason: int) -> int:
+    """The candidate that is `item`, which is made for `reason` if it is new; -1 if it is banned or withdrawn,
+    or the pool is full."""
+    fact = facts.item[item]
+    n, known = pool.size[0], np.int64(fact.candidate)
+    if fact.withdrawn or known == BANNED or n >= LIMIT:
+        return -1
+    fresh = known == 0
+    c = n if fresh else known - 1
+    fact.candidate = c + 1
+    pool.item[c] = item
+    pool.reason[c] = reason if fresh else pool.reason[c]
+    pool.size[0] = n + fresh
+    return c  # type: ignore[no-any-return]
+
+
+@kernel
+def ban(pool: Pool, facts: Facts, item: int) -> None:
+    """Keep `item` (number + 1; 0 is ignored) out of this list. Before any candidate is put in."""
+    if item > 0 and facts.item[item - 1].candidate == 0 and pool.size[1] < LIMIT:
+        facts.item[item - 1].candidate = BANNED
+        pool.banned[pool.size[1]] = item - 1
+        pool.size[1] += 1
+
+
+@kernel
+def clear(pool: Pool, facts: Facts) -> None:
+    """Make the pool ready for the next list: touch only what this one touched."""
+    n = pool.size[0]
+    for k in range(pool.size[1]):
+        facts.item[pool.banned[k]].candidate = 0
+    for c in range(n):
+        facts.item[pool.item[c]].candidate = 0
+    for s in range(COLUMNS):
+        for c in range(n):
+            pool.score[s, c] = 0.0
+    pool.size[0] = 0
+    pool.size[1] = 0

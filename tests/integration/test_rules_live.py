@@ -1,0 +1,167 @@
+"""A rule that is written to its topic, and the lists that workers publish to Redis from then on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream.errors import TopicError
+from stream.runtime.compacted import latest
+from stream.runtime.log_reader import LogReader
+from stream.runtime.settings import Settings
+from stream.runtime.topics import prepare
+from tests.integration.kit import environment, produce, read_all, redis_call, settings_for, wait_until
+
+ROOT = Path(__file__).parents[2]
+PARTITIONS = 2
+IN_FORCE_S = 1.0
+"""How soon a rule that is in the topic is to be in force."""
+
+ITEMS = [f"i{k}" for k in range(12)]
+
+
+@pytest.fixture
+async def settings(stack: Any, namespace: str) -> Settings:
+    found = settings_for(stack, namespace, partitions=PARTITIONS)
+    await prepare(found)
+    return found
+
+
+@pytest.fixture
+def worker(settings: Settings, tmp_path: Path) -> Iterator[Path]:
+    """The log of a worker that is told to stop afterwards."""
+    log = tmp_path / "worker.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stream", "worker", "--pricing", "off"],
+            cwd=ROOT,
+            env=environment(settings, "w1"),
+            stdout=out,
+            stderr=out,
+        )
+    wait_until(lambda: "Ready." in log.read_text() or process.poll() is not None, "the worker is ready")
+    assert process.poll() is None, log.read_text()
+    try:
+        yield log
+        process.terminate()
+        assert process.wait(30) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def stream(settings: Settings, *arguments: str) -> tuple[int, str]:
+    """One command; its exit code and what it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "stream", *arguments],
+        cwd=ROOT,
+        env=environment(settings, "none"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+class Shopper:
+    """Looks at items, and waits for the list of each look."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self.settings, self.name = settings, name
+        self.looks = 0
+
+    async def look(self, *items: str) -> dict[str, Any]:
+        """The first list that these looks lead to."""
+        before = await self.published()
+        rows: list[tuple[bytes | None, bytes | None, int | None]] = []
+        for item in items:
+            self.looks += 1
+            told = {
+                "event_id": f"look-{self.looks}",
+                "type": "view",
+                "user_id": self.name,
+                "item_id": item,
+                "ts": int(time.time() * 1000),
+            }
+            rows.append((self.name.encode(), json.dumps(told).encode(), None))
+        await produce(self.settings, "events", rows)
+        end = time.monotonic() + 30
+        while (found := await self.published())["version"] == before["version"]:
+            assert time.monotonic() < end, "no list came"
+            await asyncio.sleep(0.01)
+        return found
+
+    async def published(self) -> dict[str, Any]:
+        value = await redis_call(self.settings, "GET", f"{self.settings.prefix}:v1:recs:{{{self.name}}}")
+        return json.loads(value) if value else {"version": "", "items": []}
+
+
+async def test_a_rule_is_in_force_within_a_second(settings: Settings, worker: Path, tmp_path: Path):
+    facts = [
+        (item.encode(), json.dumps({"item_id": item, "brand": "Acme" if k % 3 else "Bolt"}).encode(), None)
+        for k, item in enumerate(ITEMS)
+    ]
+    await produce(settings, "items", facts)
+    await Shopper(settings, "ben").look(*ITEMS)
+    shopper = Shopper(settings, "anna")
+    for item in ITEMS:
+        await shopper.look(item)
+    before = await shopper.look("i0")
+    assert {"i3", "i6"} <= set(before["items"])
+
+    rules: dict[str, object] = {"no-bolt": {"kind": "exclude", "where": {"attribute": "brand", "is": "Bolt"}}}
+    rules["first"] = {"kind": "pin", "item": "i7", "position": 1}
+    (tmp_path / "rules.json").write_text(json.dumps(rules))
+    code, said = stream(settings, "rules", "put", str(tmp_path / "rules.json"))
+    assert (code, said) == (0, "Put first, no-bolt.\n")
+    await asyncio.sleep(IN_FORCE_S)
+    under = await shopper.look("i1")
+    assert under["items"]
+    assert (under["items"][0], under["reasons"][0]) == ("i7", "pinned")
+    assert not {"i0", "i3", "i6", "i9"} & set(under["items"])
+
+    # A rule that cannot be used is told of in the log, and the one before stays.
+    await produce(settings, "rules", [(b"no-bolt", b'{"kind":"exclude"}', None)])
+    await asyncio.sleep(IN_FORCE_S)
+    assert not {"i0", "i3", "i6", "i9"} & set((await shopper.look("i2"))["items"])
+    assert "The rule 'no-bolt' is refused: " in worker.read_text()
+
+    assert stream(settings, "rules", "remove", "no-bolt", "first")[0] == 0
+    await asyncio.sleep(IN_FORCE_S)
+    after = await shopper.look("i0")
+    assert set(after["items"]) == set(before["items"])
+    assert stream(settings, "rules", "list") == (0, "There are no rules.\n")
+
+
+async def test_rules_are_put_whole_or_not_at_all_and_listed(settings: Settings, tmp_path: Path):
+    file = tmp_path / "rules.json"
+    file.write_text('{"good": {"kind": "hide", "item": "a"}, "bad": {"kind": "boost"}}')
+    code, said = stream(settings, "rules", "put", str(file))
+    assert code == 2
+    assert said.startswith("error: The rule 'bad' in ")
+    assert "missing required field `where`" in said
+    assert await read_all(settings, "rules") == []
+    # An attribute that no item may have had yet is no reason to refuse it here.
+    rules = {"r": {"kind": "exclude", "where": {"attribute": "colour", "is": "red"}}}
+    file.write_text(json.dumps(rules))
+    assert stream(settings, "rules", "put", str(file), "--json") == (0, '{"put": ["r"]}\n')
+    code, said = stream(settings, "rules", "list", "--json")
+    assert (code, json.loads(said)) == (0, {"rules": rules})
+
+
+async def test_a_topic_that_an_older_version_did_not_make_is_named_with_the_way_out(
+    stack: Any, namespace: str
+):
+    settings = settings_for(stack, namespace)
+    async with LogReader(settings) as reader:
+        with pytest.raises(TopicError, match=r"no topic .*rules: `stream topics create` creates"):
+            await latest(settings, reader, ["rules"])
