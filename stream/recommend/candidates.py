@@ -31,9 +31,6 @@ from stream.recommend.pool import (
 from stream.recommend.popular import Leaders
 from stream.recommend.sources import POPULARITY, TREND
 from stream.state.jit import Row, kernel
-from stream.state.prefetch import prefetch
-
-_V, _B, _L = 256, 2196, 2492
 
 LOOK_BACK = 4
 """Recent items whose neighbours are candidates; the r-th last counts 1/r. A fifth adds .0006 of hit rate
@@ -101,32 +98,6 @@ def gather(
 
 
 @kernel
-def _ask(rows: NDArray[np.void], shopper: Row) -> None:
-    for rank in range(LOOK_BACK):
-        if shopper.recent[rank] == 0:
-            break
-        item, size = shopper.recent[rank] - 1, 4 * NEAREST[rank]
-        prefetch(rows, item, 0, 1)
-        prefetch(rows, item, _V, _V + 8 + size)
-        prefetch(rows, item, _V + 392, _V + 392 + size)
-        prefetch(rows, item, _V + 1160, _V + 1172 + (size if rank == 0 else 0))
-        prefetch(rows, item, _V + 1556, _V + 1556 + size)
-        prefetch(rows, item, _B, _B + 72)
-        prefetch(rows, item, _L, _L + 72)
-
-
-@kernel
-def _ask_hops(rows: NDArray[np.void], last: Row) -> None:
-    for n in range(VIA):
-        if last.viewed.item[n] == 0:
-            break
-        item, size = last.viewed.item[n] - 1, 4 * OF_EACH
-        prefetch(rows, item, 0, 1)
-        prefetch(rows, item, _V, _V + 8 + size)
-        prefetch(rows, item, _V + 392, _V + 392 + size)
-
-
-@kernel
 def _neighbours(
     pool: Pool, uses: NDArray[np.bool_], rows: NDArray[np.void], wanted: Wanted, facts: Facts, shopper: Row
 ) -> None:
@@ -135,8 +106,6 @@ def _neighbours(
         if shopper.recent[rank] == 0:
             break
         row = rows[shopper.recent[rank] - 1]
-        if rank == 0 and uses[HOP]:
-            _ask_hops(rows, rows[shopper.recent[0] - 1])
         if not row.owned:
             push_wanted(wanted, row, shopper.recent[rank] - 1)
         if by_view:
@@ -154,8 +123,6 @@ def _viewed_together(pool: Pool, facts: Facts, row: Row, rank: int, foreign: boo
     recent = by if foreign else np.float32(by * per_recent(row))
     step = np.float32(1.0 if foreign else per_step(row))
     for k in range(NEAREST[rank]):
-        if k + 8 < NEAREST[rank]:
-            prefetch(facts.item, row.item[k + 8] - 1, 0, 1)
         # What has decayed to nothing is no candidate.
         if row.item[k] == 0 or row.weight[k] <= 0.0:
             break
@@ -200,8 +167,6 @@ def _two_hops(pool: Pool, rows: NDArray[np.void], wanted: Wanted, facts: Facts, 
             continue
         by = share if row.foreign else np.float32(share * per_weight(via))
         for k in range(OF_EACH):
-            if k + 8 < OF_EACH:
-                prefetch(facts.item, via.item[k + 8] - 1, 0, 1)
             if via.item[k] == 0:
                 break
             if via.weight[k] <= 0.0:

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from stream.items.facts import BANNED, Facts
 from stream.state.jit import kernel
 
-LIMIT = 1000
-"""Candidates held while a list is made: four items have at most 4 x (64 + 24 + 24), and 128 come by two
-hops."""
+LIMIT = 512
+"""Candidates held while a list is made; some 200 are usual."""
 
 SHARE, RECENT, LAST, STEP, HOP, BOUGHT, LED_TO, VISITED, SEEN, OWNED, FILL = range(11)
 """Columns of `Pool.score`, by source.
@@ -59,16 +58,17 @@ def put(pool: Pool, facts: Facts, item: int, reason: int) -> int:
     """The candidate that is `item`, which is made for `reason` if it is new; -1 if it is banned or withdrawn,
     or the pool is full."""
     fact = facts.item[item]
-    n, known = pool.size[0], np.int64(fact.candidate)
-    if fact.withdrawn or known == BANNED or n >= LIMIT:
+    known = np.int64(fact.candidate)
+    if known > 0:
+        return known - 1 if known != BANNED else -1  # type: ignore[no-any-return]
+    n = pool.size[0]
+    if fact.withdrawn or n >= LIMIT:
         return -1
-    fresh = known == 0
-    c = n if fresh else known - 1
-    fact.candidate = c + 1
-    pool.item[c] = item
-    pool.reason[c] = reason if fresh else pool.reason[c]
-    pool.size[0] = n + fresh
-    return c  # type: ignore[no-any-return]
+    fact.candidate = n + 1
+    pool.item[n] = item
+    pool.reason[n] = reason
+    pool.size[0] = n + 1
+    return n  # type: ignore[no-any-return]
 
 
 @kernel
