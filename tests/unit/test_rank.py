@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import SettingsError
+from stream.items.facts import new_facts
 from stream.recommend.features import FEATURES, HELD, N_CONTEXTS, N_FEATURES, new_description
-from stream.recommend.pool import FILL, LIMIT, OWNED, SHARE, ban, clear, find, new_pool, put
+from stream.recommend.pool import FILL, LIMIT, OWNED, SHARE, ban, clear, new_pool, put
 from stream.recommend.rank import (
     KEPT,
     chances,
@@ -22,6 +23,7 @@ from stream.state.interner import Interner
 
 ranking = new_ranking()
 pool = new_pool()
+facts = new_facts(4 * LIMIT)
 interner = Interner(4 * LIMIT)
 interner.intern("\0".join(f"item-{k}" for k in range(4 * LIMIT)).encode(), 4 * LIMIT)
 ALL = used()
@@ -34,9 +36,9 @@ scores = st.one_of(
 
 
 def filled(given_scores: list[float]) -> int:
-    clear(pool)
+    clear(pool, facts)
     for k, score in enumerate(given_scores):
-        pool.score[SHARE, put(pool, k, 0)] = score
+        pool.score[SHARE, put(pool, facts, k, 0)] = score
     return len(given_scores)
 
 
@@ -52,7 +54,7 @@ def test_the_plain_order_is_by_share_and_ties_go_by_the_ids_hash(given_scores):
 def test_the_plain_order_leaves_out_what_was_bought_and_what_nothing_speaks_for():
     filled([0.5, 0.0, 0.25])
     pool.score[OWNED, 0] = 1.0
-    pool.score[FILL, put(pool, 9, 0)] = 1e-7
+    pool.score[FILL, put(pool, facts, 9, 0)] = 1e-7
     order_plainly(pool, ALL, interner.names, ranking, KEPT)
     assert pool.item[ranking.plain_order[: ranking.size[1]]].tolist() == [2, 9]
 
@@ -61,7 +63,6 @@ def test_the_plain_order_leaves_out_what_was_bought_and_what_nothing_speaks_for(
 def test_the_models_order_is_that_of_the_weighted_sums(seed, n):
     random = np.random.default_rng(seed)
     filled(random.random(n).tolist())
-    order_plainly(pool, ALL, interner.names, ranking, KEPT)
     description, scorer = new_description(), no_scorer()
     description.context[:] = 0, 2, 7, 12
     description.value[:, :n] = random.integers(-3, 4, (N_FEATURES, n))
@@ -69,19 +70,12 @@ def test_the_models_order_is_that_of_the_weighted_sums(seed, n):
     order_by_model(pool, interner.names, description, scorer, ranking, KEPT)
     worth = scorer.weights[description.context].sum(axis=0) @ description.value[:, :n]
     assert np.array_equal(ranking.worth[:n], worth)
-    expected = sorted(range(n), key=lambda c: (-worth[c], -ranking.plain[c], HASHES[c]))[:KEPT]
+    expected = sorted(range(n), key=lambda c: (-worth[c], HASHES[c]))[:KEPT]
     assert ranking.order[: ranking.size[0]].tolist() == expected
     if n:
         chances(n, ranking)
         exact = np.exp(worth - worth.max())
         assert ranking.chance[:n] == pytest.approx(exact / exact.sum(), rel=0.01, abs=1e-9)
-
-
-def test_a_model_that_knows_nothing_leaves_the_plain_order():
-    filled([0.1, 0.3, 0.2])
-    order_plainly(pool, ALL, interner.names, ranking, KEPT)
-    order_by_model(pool, interner.names, new_description(), no_scorer(), ranking, KEPT)
-    assert ranking.order[:3].tolist() == ranking.plain_order[:3].tolist() == [1, 2, 0]
 
 
 def test_calibration_turns_a_chance_into_a_probability():
@@ -93,24 +87,24 @@ def test_calibration_turns_a_chance_into_a_probability():
     assert 0 <= probability(0.0, scorer) < probability(1.0, scorer) <= 1
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 4 * LIMIT - 1)), max_size=1_500), st.integers(0, 40))
-def test_the_pool_is_a_dictionary(calls, banned):
-    clear(pool)
-    known: dict[int, int] = {item: -1 for item in range(0, banned * 7, 7)}
-    for item in known:
-        ban(pool, item + 1)
-    size = 0
-    for adds, item in calls:
-        if adds:
-            expected = known.get(item, size if size < LIMIT else -1)
-            assert put(pool, item, 0) == expected
-            if item not in known and size < LIMIT:
-                known[item] = size
-                size += 1
-        assert find(pool, item) == known.get(item, -1)
-    assert pool.size[0] == size
-    clear(pool)
-    assert not pool.key.any()
+numbers = st.integers(0, 4 * LIMIT - 1)
+
+
+@given(st.lists(numbers, max_size=700), st.sets(numbers, max_size=40), st.sets(numbers, max_size=40))
+def test_the_pool_is_a_dictionary(items, banned, withdrawn):
+    clear(pool, facts)
+    for item in banned:
+        ban(pool, facts, item + 1)
+    facts.item["withdrawn"][list(withdrawn)] = True
+    known: dict[int, int] = {}
+    for item in items:
+        if item not in known and item not in banned | withdrawn and len(known) < LIMIT:
+            known[item] = len(known)
+        assert put(pool, facts, item, 0) == known.get(item, -1)
+    assert pool.item[: pool.size[0]].tolist() == list(known)
+    facts.item["withdrawn"] = False
+    clear(pool, facts)
+    assert not facts.item["candidate"].any(), "the next list begins without a mark"
     assert not pool.score.any()
 
 
