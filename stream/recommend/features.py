@@ -138,7 +138,7 @@ def describe(
     for f in range(N_FEATURES):
         if not uses[_SOURCE[f]]:
             value[f, :n] = 0.0
-    _contexts(shopper.in_session, events, _best(pool, LAST, n, out), out)
+    _contexts(shopper.in_session, events, float(_best(pool, LAST, n, out)), out)
 
 
 @kernel

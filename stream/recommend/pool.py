@@ -20,17 +20,17 @@ SHARE, RECENT, LAST, STEP, HOP, BOUGHT, LED_TO, VISITED, SEEN, OWNED, FILL = ran
 SHARE: of the rows of the last items, the r-th last counting 1/r; RECENT: the same of the rows' last updates;
 LAST: of the last item's row alone; STEP: of what came directly after the last item; HOP: of its neighbours'
 neighbours; BOUGHT, LED_TO: by basket and from view to purchase; VISITED: 1/place in the shopper's window;
-SEEN: looked at before that; OWNED: 1/place among what the shopper bought, the last first; FILL: popular, where
-others are few.
+SEEN: looked at before that; OWNED: 1/place among what the shopper bought, the last first; FILL: popular,
+where others are few.
 """
 
 COLUMNS = 11
 
 
 class Pool(NamedTuple):
-    """Item numbers and reasons by candidate; `score[s, c]` is that of source s, never negative, and `bits` the
-    same seen as integers, which have the same order. `banned`: item numbers; `size` = candidates, banned
-    items."""
+    """Item numbers and reasons by candidate; `score[s, c]` is that of source s, never negative, and `bits`
+    the same seen as integers, which have the same order. `banned`: item numbers; `size` = candidates,
+    banned items."""
 
     item: NDArray[np.int32]
     reason: NDArray[np.uint8]
@@ -58,17 +58,16 @@ def put(pool: Pool, facts: Facts, item: int, reason: int) -> int:
     """The candidate that is `item`, which is made for `reason` if it is new; -1 if it is banned or withdrawn,
     or the pool is full."""
     fact = facts.item[item]
-    known = np.int64(fact.candidate)
+    known, n = int(fact.candidate), int(pool.size[0])
     if known > 0:
-        return known - 1 if known != BANNED else -1  # type: ignore[no-any-return]
-    n = pool.size[0]
+        return known - 1 if known != BANNED else -1
     if fact.withdrawn or n >= LIMIT:
         return -1
     fact.candidate = n + 1
     pool.item[n] = item
     pool.reason[n] = reason
     pool.size[0] = n + 1
-    return n  # type: ignore[no-any-return]
+    return n
 
 
 @kernel

@@ -179,7 +179,7 @@ def chances(n: int, ranking: Ranking) -> None:
         curve = (part - np.float32(1.0)) * part * np.float32(0.33977) + part
         bits[c] = np.int32((whole + np.int32(63)) << np.int32(23)) + np.int32(curve * np.float32(8388608.0))
     for c in range(n):
-        total += np.int32(chance[c] * np.float32(1 << 22))
+        total += int(chance[c] * np.float32(1 << 22))
     by = np.float32((1 << 22) / total)
     for c in range(n):
         chance[c] *= by

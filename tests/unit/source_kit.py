@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream.events.codes import PURCHASE, RATING, VIEW
 from stream.events.types import Item
@@ -38,8 +39,9 @@ def room(items: int = ITEMS, shoppers: int = SHOPPERS) -> Room:
 def columns(events: Iterable[Did]) -> Interactions:
     every = list(events)
     found = interactions(len(every))
+    into: tuple[NDArray[Any], ...] = found
     for k, did in enumerate(every):
-        for column, value in zip(found, did, strict=True):
+        for column, value in zip(into, did, strict=True):
             column[k] = value
     return found
 
