@@ -28,8 +28,8 @@ NAMES_PER_ROW = 4
 class ItemTable:
     """Rows by number, the interner behind the numbers, and the three half-lives of all sums.
 
-    slow: co-occurrence and popularity, 7 days (of 2, 7 and 30 the best or within .002 of it on two
-    logs); fast: trending, 6 hours; demand at a price, 60 days (a price sensitivity lasts seasons).
+    slow: co-occurrence and popularity, 30 days (every edge keeps a recent sum too, and the learner weighs
+    both); fast: trending, 6 hours; demand at a price, 60 days (a price sensitivity lasts seasons).
     """
 
     def __init__(self, max_items: int, partitions: int) -> None:
