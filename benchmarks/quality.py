@@ -2,7 +2,9 @@
 
 `python -m benchmarks.quality --json` prints one JSON object: by log, for the blend and for every source, the
 hit rate and the mean reciprocal rank of 20 places and events a second, repeats removed, the last 30 % scored
-(`benchmarks.logs`). The exit code is 1 if the blend is below a source by either measure on some log.
+(`benchmarks.logs`), and how far the blend is above each source at most: the upper end of a 95 % interval over
+the same events. The exit code is 1 if that is below zero by either measure on some log, for then it is not
+chance alone that puts the blend below.
 `--short` takes a slice of one real log and one small made-up one, for a look whether all of this works.
 
 Every source has one set of defaults. They are not tuned to these logs.
@@ -21,13 +23,14 @@ from benchmarks.harness import progress
 from benchmarks.logs import Judged
 from stream.cli.compare import BLEND, NAMES, scores_of
 from stream.cli.output import answer_json, table
-from stream.evaluation.measures import means
+from stream.evaluation.measures import leads, means
 from stream.evaluation.prequential import Scores
 
 MEASURES = ("hr@20", "mrr@20")
 WARM_EVENTS = 300
 SHORT_EVENTS = 3_000
-SHORT_SESSIONS = 500
+SHORT_SESSIONS = 2_000
+"""Enough to be sure which expert to publish: after 500, one made-up log of six still has the wrong one."""
 
 Row = dict[str, float]
 
@@ -70,7 +73,8 @@ def warm_up(log: Judged) -> None:
 def rows(log: Judged) -> dict[str, Row]:
     """What the blend and every source reach on one log."""
     warm_up(log)
-    return {name: _row(scores_of(name, log.steps, log.first_scored)) for name in NAMES}
+    found = {name: scores_of(name, log.steps, log.first_scored) for name in NAMES}
+    return {name: _row(scores) | _lead(found[BLEND], scores) for name, scores in found.items()}
 
 
 def _row(scores: Scores) -> Row:
@@ -78,10 +82,20 @@ def _row(scores: Scores) -> Row:
     return {name: found[name] for name in MEASURES} | {"events_per_s": round(scores.events / scores.seconds)}
 
 
+def _lead(blend: Scores, source: Scores) -> Row:
+    found = leads(blend, source)
+    return {f"{name}_lead_at_most": found[name][1] for name in MEASURES}
+
+
 def report(told: Mapping[str, Mapping[str, Row]]) -> dict[str, Any]:
-    """The table, and by log whether no source is better than the blend."""
+    """The table, and by log whether the blend is at least the best source, and which sources are above it by
+    more than chance."""
     return {
         "logs": told,
+        "above_the_blend": {
+            log: [name for name, row in of.items() if any(row[f"{m}_lead_at_most"] < 0 for m in MEASURES)]
+            for log, of in told.items()
+        },
         "blend_at_least_best_source": {
             log: all(of[BLEND][measure] >= max(row[measure] for row in of.values()) for measure in MEASURES)
             for log, of in told.items()
@@ -92,8 +106,8 @@ def report(told: Mapping[str, Mapping[str, Row]]) -> dict[str, Any]:
 
 
 def verdict(told: Mapping[str, Any]) -> int:
-    """1 if the blend loses somewhere."""
-    return 0 if all(told["blend_at_least_best_source"].values()) else 1
+    """1 if the blend loses somewhere by more than chance."""
+    return 1 if any(told["above_the_blend"].values()) else 0
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -109,10 +123,15 @@ def main(given: Sequence[str] | None = None) -> int:
     if options.json:
         answer_json(found)
     else:
-        columns = ("log", "source", *MEASURES, "events_per_s")
-        table(columns, [(log, name, *row.values()) for log, of in told.items() for name, row in of.items()])
-        for log, holds in found["blend_at_least_best_source"].items():
-            print(f"{log}: the blend is {'not below any source' if holds else 'BELOW a source'}")
+        columns = (*MEASURES, "events_per_s")
+        lines = [
+            (log, name, *(row[of] for of in columns))
+            for log, told_of in told.items()
+            for name, row in told_of.items()
+        ]
+        table(("log", "source", *columns), lines)
+        for log, above in found["above_the_blend"].items():
+            print(f"{log}: above the blend by more than chance: {', '.join(above) or 'none'}")
     return verdict(found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ RESAMPLES = 400
 """Of the bootstrap: an interval's ends are then right to a tenth of its width or so."""
 _SEED = 1
 _AT_ONCE = 50
+
+Interval = tuple[float, float]
 
 
 def gains(rank: NDArray[np.int16], at: int) -> dict[str, NDArray[np.float64]]:
@@ -34,13 +37,23 @@ def means(rank: NDArray[np.int16]) -> dict[str, float]:
     }
 
 
-def intervals(scores: Scores) -> dict[str, tuple[float, float]]:
-    """95 % intervals of the measures at `CUTOFF`, by a Poisson bootstrap over shoppers (Chamandy et al.,
-    2012): events of one shopper are not independent."""
-    found = gains(scores.rank, CUTOFF)
-    sums = np.stack(
-        [np.bincount(scores.shopper), *(np.bincount(scores.shopper, gain) for gain in found.values())]
-    )
+def intervals(scores: Scores) -> dict[str, Interval]:
+    """95 % intervals of the measures at `CUTOFF`."""
+    return _intervals(scores.shopper, gains(scores.rank, CUTOFF))
+
+
+def leads(scores: Scores, other: Scores) -> dict[str, Interval]:
+    """95 % intervals of how far these are above others of the same events, by each measure at `CUTOFF`.
+
+    Events are paired, so what makes an event hard for both does not widen them.
+    """
+    theirs = gains(other.rank, CUTOFF)
+    return _intervals(scores.shopper, {n: gain - theirs[n] for n, gain in gains(scores.rank, CUTOFF).items()})
+
+
+def _intervals(shopper: NDArray[np.int32], found: Mapping[str, NDArray[np.float64]]) -> dict[str, Interval]:
+    """By a Poisson bootstrap over shoppers (Chamandy et al., 2012): events of one are not independent."""
+    sums = np.stack([np.bincount(shopper), *(np.bincount(shopper, gain) for gain in found.values())])
     rng = np.random.default_rng(_SEED)
     ratios = []
     for _ in range(RESAMPLES // _AT_ONCE):

@@ -10,17 +10,26 @@ from stream.evaluation.prequential import run
 from stream.events.types import View
 
 
-def row(hr: float, mrr: float) -> quality.Row:
-    return {"hr@20": hr, "mrr@20": mrr, "events_per_s": 1.0}
+def row(hr: float, mrr: float, *at_most: float) -> quality.Row:
+    leads = dict(zip(("hr@20_lead_at_most", "mrr@20_lead_at_most"), at_most or (0.0, 0.0), strict=True))
+    return {"hr@20": hr, "mrr@20": mrr, "events_per_s": 1.0} | leads
 
 
 @pytest.mark.parametrize(
-    ("best", "code"), [(row(0.5, 0.2), 0), (row(0.4, 0.1), 0), (row(0.51, 0.1), 1), (row(0.4, 0.21), 1)]
+    ("best", "at_least", "code"),
+    [
+        (row(0.5, 0.2), True, 0),
+        (row(0.4, 0.1, 0.12, 0.11), True, 0),
+        (row(0.51, 0.1, 0.01, 0.11), False, 0),
+        (row(0.51, 0.1, -0.001, 0.11), False, 1),
+        (row(0.4, 0.21, 0.12, -0.002), False, 1),
+    ],
 )
-def test_the_blend_must_lose_by_no_measure_on_no_log(best: quality.Row, code: int):
+def test_the_blend_must_lose_by_no_measure_on_no_log(best: quality.Row, at_least: bool, code: int):
     told = {"one": {"blend": row(0.5, 0.2), "a": row(0.1, 0.1), "b": best}, "two": {"blend": row(0, 0)}}
     report = quality.report(told)
-    assert report["blend_at_least_best_source"] == {"one": code == 0, "two": True}
+    assert report["blend_at_least_best_source"] == {"one": at_least, "two": True}
+    assert report["above_the_blend"] == {"one": ["b"] if code else [], "two": []}
     assert quality.verdict(report) == code
     json.dumps(report)
 

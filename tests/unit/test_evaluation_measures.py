@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.evaluation.measures import gains, intervals, means, report, segments
+from stream.evaluation.measures import gains, intervals, leads, means, report, segments
 from stream.evaluation.prequential import CUTOFF, MISSED, Scores, diversity, head
 
 RANKS = st.lists(st.integers(MISSED, CUTOFF - 1), min_size=1, max_size=40)
@@ -64,6 +64,18 @@ def test_what_one_shopper_did_counts_as_one():
     apart = intervals(scores(ranks))["hr@20"]
     together = intervals(scores(ranks, [k // 10 for k in range(4_000)]))["hr@20"]
     assert (together[1] - together[0]) / (apart[1] - apart[0]) == pytest.approx(np.sqrt(10), rel=0.2)
+
+
+def test_a_lead_is_of_pairs_and_told_from_chance():
+    rng = np.random.default_rng(5)
+    ranks = np.where(rng.random(2_000) < 0.3, 0, MISSED)
+    better = np.where(rng.random(2_000) < 0.03, 0, ranks)
+    low, high = leads(scores(better.tolist()), scores(ranks.tolist()))["hr@20"]
+    assert 0 < low < (better == 0).mean() - (ranks == 0).mean() < high
+    assert high - low < 0.5 * np.diff(intervals(scores(ranks.tolist()))["hr@20"])
+    for low, high in leads(scores(ranks.tolist()), scores(ranks[::-1].tolist())).values():
+        assert low < 0 < high
+    assert set(leads(scores([1, 2]), scores([1, 2])).values()) == {(0.0, 0.0)}
 
 
 def test_parts_add_up_to_the_whole():
