@@ -56,7 +56,8 @@ def merged(many: Iterable[Values]) -> list[Values]:
 
 
 class Message(NamedTuple):
-    """One message for a topic of our own (`item-updates`, `aggregates`, `shopper-state`, ...)."""
+    """One message for a topic of our own (`item-updates`, `aggregates`, `shopper-state`, ...), or `events`:
+    without a partition, that of its key."""
 
     topic: str
     key: bytes | None

@@ -53,7 +53,7 @@ from stream.recommend.sources import used
 from stream.rules.book import Rulebook
 from stream.rules.scenario import HOME, SHIPPED, Scenario
 from stream.saving import MESSAGE_EVENTS, Saving
-from stream.shoppers.advance import ACCEPTED, CROWDED, DUPLICATES, EMPTY, EVICTED, FORGOTTEN, SESSIONS
+from stream.shoppers.advance import ACCEPTED, CROWDED, DUPLICATES, EMPTY, EVICTED, FORGOTTEN, MERGED, SESSIONS
 from stream.shoppers.unit import ShopperUnit
 
 U = TypeVar("U")
@@ -208,6 +208,7 @@ class Engine:
         self.metrics.empty_lists += int(gained[EMPTY])
         self.metrics.shoppers_evicted += int(gained[EVICTED])
         self.metrics.shoppers_forgotten += int(gained[FORGOTTEN])
+        self.metrics.shoppers_merged += int(gained[MERGED])
         self.metrics.last_event_ts_ms = max(self.metrics.last_event_ts_ms, unit.clock_ms)
         self.saving.count(unit, len(records))
         self.metrics.count(effects)

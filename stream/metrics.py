@@ -38,6 +38,8 @@ class Metrics:
     displaced: int = 0
     shoppers_evicted: int = 0
     shoppers_forgotten: int = 0
+    shoppers_merged: int = 0
+    """Visitors who turned out to be known shoppers, and went into their rows."""
     items_evicted: int = 0
     items_forgotten: int = 0
     item_lists: int = 0

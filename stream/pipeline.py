@@ -45,10 +45,18 @@ class Pipeline:
     def push(self, records: Sequence[Record], now_ms: int, partition: int = 0) -> Effects:
         """One batch of `events` through both stages; afterwards all its consequences have happened.
 
-        The effects returned are those that leave the system: values, refused and re-keyed records.
+        The effects returned are those that leave the system: values, refused and re-keyed records. With
+        several partitions also what follows in `events` from a visitor's being identified: the caller knows
+        which key belongs where.
         """
         out = self.engine.shoppers(partition, records, now_ms)
         self._route(out, now_ms)
+        if len(self.engine.shopper_units) == 1:
+            written, out.messages = out.messages, []
+            for message in written:
+                last = records[-1]
+                record = LogRecord(last.offset, last.timestamp, message.key, message.value)
+                out.extend(self.push([record], now_ms, partition))
         self._records += len(records)
         if self._records >= self._next_tick:
             self._next_tick = self._records + min(self._records, TICK_EVERY)
@@ -74,9 +82,12 @@ class Pipeline:
                 return out
 
     def _route(self, effects: Effects, now_ms: int) -> None:
-        for message in effects.messages:
+        routed, effects.messages = effects.messages, []
+        for message in routed:
             self.messages += 1
-            if message.topic == "item-updates":
+            if message.topic == "events":
+                effects.messages.append(message)
+            elif message.topic == "item-updates":
                 assert message.partition is not None
                 offset = self._offsets[message.partition]
                 self._offsets[message.partition] += 1
@@ -88,7 +99,6 @@ class Pipeline:
                     self._control(learned)
             else:
                 self._control(message)
-        effects.messages.clear()
 
     def _control(self, message: Message) -> None:
         self.engine.control(message.topic, message.key, message.value)
@@ -98,9 +108,16 @@ def warm_up() -> None:
     """Have every kernel compiled, or read from its cache, before the first event waits for it."""
     pipeline = Pipeline(EngineConfig(max_items=1, max_shoppers=1, pricing=PricingConfig(mode=Mode.AUTO)))
     told = {"event_id": "", "user_id": "u", "ts": 0, "price": 1.0, "items": [{"item_id": "a", "position": 0}]}
-    kinds = ("view", "cart", "purchase", "hide", "return", "impression")
+    kinds = ("view", "cart", "purchase", "hide", "return", "impression", "identify")
     events = [
-        told | {"event_id": f"{kind}-{item}-{n}", "type": kind, "item_id": item, "request_id": "0-0"}
+        told
+        | {
+            "event_id": f"{kind}-{item}-{n}",
+            "type": kind,
+            "item_id": item,
+            "request_id": "0-0",
+            "session_id": "s",
+        }
         for n in range(3)
         for kind in kinds
         for item in "abc"

@@ -43,6 +43,13 @@ MUTATIONS = (
         "tests/unit/test_saved.py",
     ),
     Mutation(
+        "what follows from a login has an id that follows from it",
+        "stream/shoppers/merge.py",
+        'f"{cause.user_id}\\0{cause.event_id}".encode()',
+        'f"{cause.user_id}\\0{np.random.random()}".encode()',
+        "tests/unit/test_merge.py",
+    ),
+    Mutation(
         "a bucket of items takes only what lies above its position",
         "stream/items/unit.py",
         'above = self._positions[table.rows["bucket"][numbers]]',

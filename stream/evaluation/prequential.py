@@ -100,15 +100,12 @@ def run(
                 tally.categories[item.item_id] = item.category
                 feed.item(item)
         offsets = [feed.event(step.event) for step in part]
-        made: dict[int, bytes] = {}
-        late: dict[str, bytes] = {}
+        made: dict[tuple[str, int], bytes] = {}
         for values in feed.flush().values:
             if values.kind == "recs":
                 for shopper, value in zip(values.ids, values.values, strict=True):
                     offset = int(value[_VERSION].rpartition(b"-")[2])
-                    made[offset] = value
-                    if offset < offsets[0]:
-                        late[shopper.decode()] = value
+                    made[shopper.decode(), offset] = value
         for position, (step, offset) in enumerate(zip(part, offsets, strict=True), start):
             event = step.event
             if event.item_id is not None:
@@ -117,10 +114,11 @@ def run(
                     tally.score(step, lists.get(event.user_id), sessions.has_come_before(step))
                 tally.count(event.item_id)
             sessions.add(step)
-            if offset in made:
-                lists[event.user_id] = made[offset]
-        # First lists of those who came before anything was known.
-        lists.update(late)
+            if (event.user_id, offset) in made:
+                lists[event.user_id] = made.pop((event.user_id, offset))
+        # Of no event here: first lists of those who came before anything was known, and of those who turned
+        # out to be a visitor.
+        lists |= {shopper: value for (shopper, _), value in made.items()}
         start += len(part)
         on_events(start)
     if not tally.rank:

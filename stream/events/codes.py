@@ -17,10 +17,13 @@ TYPES: tuple[type[types.Event], ...] = (
     types.Hide,
     types.Identify,
     types.Profile,
+    types.Claim,
+    types.Inherit,
 )
 """Event types by code: the code is the position. Codes travel between workers: only ever append."""
 
 VIEW, CART, REMOVE, PURCHASE, RETURN, IMPRESSION, SEARCH, RATING, LIKE, HIDE, IDENTIFY, PROFILE = range(12)
+CLAIM, INHERIT = 12, 13
 
 CODES = {kind: code for code, kind in enumerate(TYPES)}
 

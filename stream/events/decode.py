@@ -38,6 +38,9 @@ class TimeBounds:
     max_ahead_ms: int = 5 * 60_000
 
 
+Whole = types.Impression | types.Identify | types.Claim | types.Inherit
+
+
 class Batch(NamedTuple):
     """Accepted events of one batch as columns of length n; `users` and `items` are NUL-separated ids."""
 
@@ -52,8 +55,8 @@ class Batch(NamedTuple):
     quantity: NDArray[np.int32]
     users: bytes
     items: bytes
-    shown: list[tuple[int, types.Impression]]
-    """(row, event) of impressions: the only type whose lists matter to the engine."""
+    whole: list[tuple[int, Whole]]
+    """(row, event) of the types that say more than the columns hold, in order."""
 
 
 class Decoded(NamedTuple):
@@ -85,14 +88,14 @@ def decode(records: Sequence[Record], bounds: TimeBounds) -> Decoded:
     names = _Names(block)
     refused: list[Refused] = []
     rekeyed: list[tuple[bytes, Record]] = []
-    shown: dict[int, types.Impression] = {}
+    whole: dict[int, Whole] = {}
     for k in np.flatnonzero(~kept).tolist():
         event = _event(block[k], refused, rekeyed)
         if event is not None:
             kept[k] = True
             _put(out, k, event, names)
-            if type(event) is types.Impression:
-                shown[k] = event
+            if isinstance(event, Whole):
+                whole[k] = event
     kept = _in_time(block, out.ts_ms, kept, bounds, refused)
     good = np.flatnonzero(kept)
     batch = Batch(
@@ -107,7 +110,7 @@ def decode(records: Sequence[Record], bounds: TimeBounds) -> Decoded:
         quantity=out.quantity[good],
         users=names.joined(names.users[good]),
         items=names.joined(out.item[good]),
-        shown=[(int(np.searchsorted(good, k)), event) for k, event in shown.items() if kept[k]],
+        whole=[(int(np.searchsorted(good, k)), event) for k, event in whole.items() if kept[k]],
     )
     return Decoded(batch, refused, rekeyed)
 
@@ -140,6 +143,10 @@ def _event(
             refused.append(Refused(record, "wrong-key", f"the key is still not the shopper {key!r}"))
         return None
     ids = f"{event.user_id}{event.item_id}{event.event_id}{event.session_id}{event.order_id}"
+    if isinstance(event, types.Inherit):
+        ids += "".join([*event.viewed, *event.seen, *event.hidden, *(of.item_id for of in event.bought)])
+    if isinstance(event, types.Claim):
+        ids += event.heir
     if min(ids) < _SPACE:
         # They are kept and shipped NUL-separated.
         refused.append(Refused(record, "invalid-field", "an id holds a control character"))

@@ -125,7 +125,10 @@ class Hide(Event, frozen=True, kw_only=True, tag="hide"):
 
 
 class Identify(Event, frozen=True, kw_only=True, tag="identify"):
-    """A session turned out to be this shopper's."""
+    """A visitor turned out to be this shopper: all that is known of `session_id` is this shopper's.
+
+    It is the `user_id` under which the visitor's events came: a session's id, a device's, one of another
+    platform."""
 
     session_id: Id
 
@@ -136,7 +139,34 @@ class Profile(Event, frozen=True, kw_only=True, tag="profile"):
     context: dict[str, Any]
 
 
-AnyEvent = (
+class Bought(msgspec.Struct, frozen=True):
+    """Units of an item that were bought and kept."""
+
+    item_id: Id
+    quantity: Quantity
+
+
+class Claim(Event, frozen=True, kw_only=True, tag="claim"):
+    """Written by a worker that was told so: the visitor `user_id` is the shopper `heir`."""
+
+    heir: Id
+
+
+class Inherit(Event, frozen=True, kw_only=True, tag="inherit"):
+    """Written by a worker that was claimed from: what was known of the visitor `session_id`, who is this
+    shopper, and is forgotten there. `viewed`: latest first, of which the first `in_session` in one session;
+    `seen`, `bought` and `hidden`: oldest first; `events`: how many there were, the last at `ts`."""
+
+    session_id: Id
+    events: Annotated[int, Meta(ge=1)]
+    viewed: Annotated[list[Id], Meta(max_length=1000)]
+    in_session: Annotated[int, Meta(ge=0)]
+    seen: Annotated[list[Id], Meta(max_length=1000)]
+    bought: Annotated[list[Bought], Meta(max_length=1000)]
+    hidden: Annotated[list[Id], Meta(max_length=1000)]
+
+
+ShopEvent = (
     View
     | Cart
     | RemoveFromCart
@@ -150,6 +180,9 @@ AnyEvent = (
     | Identify
     | Profile
 )
+"""What a shop's apps write."""
+
+AnyEvent = ShopEvent | Claim | Inherit
 """What one message of the topic `events` may hold."""
 
 

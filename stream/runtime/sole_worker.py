@@ -30,15 +30,18 @@ class SoleWorker:
         self.next = dict(following)
         self._engine = engine
         self._partitions = partitions
-        self._rekeyed: list[tuple[bytes, Record]] = []
+        self._written: list[tuple[bytes, Record]] = []
 
     def events(self, partition: int, records: Sequence[Record]) -> list[Refused]:
         """A batch of `events`, and what the items hear of it; the records that are no events."""
         effects = self._engine.shoppers(partition, records, now_ms(), lists=ListsFor.NOBODY)
-        self._rekeyed += effects.rekeyed
+        self._written += effects.rekeyed
         for message in effects.messages:
             if message.topic == ITEM_UPDATES and message.partition is not None:
                 self._tell(message.partition, message.value)
+            elif message.topic == EVENTS and message.key is not None:
+                record = LogRecord(-1, records[-1].timestamp, message.key, message.value)
+                self._written.append((message.key, record))
         return effects.refused
 
     def items(self, partition: int, records: Sequence[Record]) -> None:
@@ -46,16 +49,19 @@ class SoleWorker:
         self._engine.items(partition, records, now_ms(), silent=True)
 
     def write_again(self) -> None:
-        """Records whose key was not their shopper, at the end of the log where they belong.
+        """What a worker writes to `events` itself, at the end of the log where it belongs.
 
-        A worker writes them to `events` again; that it has done so before is seen by their ids.
+        Records whose key was not their shopper, and what follows from a visitor's being identified. That a
+        worker has written them before is seen by their ids.
         """
-        waiting, self._rekeyed = self._rekeyed, []
-        for key, record in waiting:
-            partition = partition_of(key, self._partitions)
-            offset = self.next[EVENTS, partition]
-            self.next[EVENTS, partition] += 1
-            self.events(partition, [LogRecord(offset, record.timestamp, key, record.value, record.headers)])
+        while self._written:
+            waiting, self._written = self._written, []
+            for key, record in waiting:
+                partition = partition_of(key, self._partitions)
+                offset = self.next[EVENTS, partition]
+                self.next[EVENTS, partition] += 1
+                again = LogRecord(offset, record.timestamp, key, record.value, record.headers)
+                self.events(partition, [again])
 
     def _tell(self, partition: int, value: bytes) -> None:
         offset = self.next[ITEM_UPDATES, partition]

@@ -11,7 +11,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.events.codes import CART, HIDE, IMPRESSION, LIKE, PURCHASE, RATING, REMOVE, RETURN, VIEW
+from stream.events.codes import (
+    CART,
+    CLAIM,
+    HIDE,
+    IMPRESSION,
+    INHERIT,
+    LIKE,
+    PURCHASE,
+    RATING,
+    REMOVE,
+    RETURN,
+    VIEW,
+)
 from stream.items.at_once import AtOnce, take_in
 from stream.items.facts import Facts, hear
 from stream.recommend.encode import Lists
@@ -21,8 +33,9 @@ from stream.recommend.pool import clear
 from stream.recommend.popular import Leaders
 from stream.shoppers.duplicates import Seen, first_time, own_id
 from stream.shoppers.emit import Outbox, emit_bought, emit_led_to, emit_touch, emit_viewed
-from stream.shoppers.evict import Room, admit, expire
+from stream.shoppers.evict import Room, admit, drop, expire
 from stream.shoppers.history import already_bought, buy, hide, take_back
+from stream.shoppers.merge import leave, take_history, take_over
 from stream.shoppers.row import BASKET
 from stream.shoppers.session import begin, is_crowd, look_at
 from stream.state.hashing import mix64
@@ -30,8 +43,8 @@ from stream.state.inactive import is_due
 from stream.state.interner import Names
 from stream.state.jit import Row, kernel, long_kernel
 
-ACCEPTED, DUPLICATES, CROWDED, SESSIONS, EMPTY, EVICTED, FORGOTTEN = range(7)
-"""Positions in `Shoppers.counts`; the last two count rows."""
+ACCEPTED, DUPLICATES, CROWDED, SESSIONS, EMPTY, EVICTED, FORGOTTEN, MERGED = range(8)
+"""Positions in `Shoppers.counts`; the last three count rows."""
 
 
 class Shoppers(NamedTuple):
@@ -53,7 +66,8 @@ class Shoppers(NamedTuple):
 
 class Events(NamedTuple):
     """One batch as kernels see it: see `stream.events.decode.Batch`; `shopper` and `item` are numbers,
-    `gain` is what an event adds to sums that decay as popularity does."""
+    `gain` is what an event adds to sums that decay as popularity does, `left` what visitors left to shoppers
+    of the batch."""
 
     offset: NDArray[np.int64]
     ts_ms: NDArray[np.int64]
@@ -65,6 +79,7 @@ class Events(NamedTuple):
     shopper: NDArray[np.int32]
     item: NDArray[np.int32]
     gain: NDArray[np.float64]
+    left: NDArray[np.void]
 
 
 @kernel
@@ -158,6 +173,28 @@ def _apply(
 
 
 @kernel
+def _give(shoppers: Shoppers, row: Row, number: int, e: int, out: Outbox) -> None:
+    """A visitor was claimed: write down what is known, and forget the visitor."""
+    n = out.filled[2]
+    leave(row, shoppers.histories[row.history], e, out.left[n])
+    out.filled[2] += 1
+    drop(shoppers.room, row, shoppers.histories, number)
+    shoppers.counts[MERGED] += 1
+
+
+@kernel
+def _receive(shoppers: Shoppers, row: Row, events: Events, e: int) -> None:
+    """What a visitor left is the shopper's now."""
+    for k in range(len(events.left)):
+        left = events.left[k]
+        if left.at == e:
+            take_over(row, left, row.session == events.session[e])
+            if left.bought[0] > 0 or left.hidden[0] > 0:
+                take_history(_history(shoppers, row), left)
+            row.events += left.events
+
+
+@kernel
 def _label(
     shoppers: Shoppers, row: Row, events: Events, e: int, leaders: Leaders, examples: Examples
 ) -> None:
@@ -208,6 +245,11 @@ def advance(
         if _is_duplicate(shoppers, row, events.code[e], events.event[e]):
             shoppers.counts[DUPLICATES] += 1
             continue
+        if events.code[e] == CLAIM:
+            # A crowd behind one id is no visitor whom somebody could be.
+            if row.events > 0 and not row.crowd:
+                _give(shoppers, row, events.shopper[e], e, out)
+            continue
         shoppers.counts[ACCEPTED] += 1
         if row.events == 0:
             shoppers.counts[EVICTED] += admit(
@@ -215,9 +257,13 @@ def advance(
             )
         crowd = is_crowd(row, events.ts_ms[e])
         shoppers.counts[CROWDED] += crowd
-        shoppers.counts[SESSIONS] += begin(row, events.session[e], events.ts_ms[e])
+        inherits = events.code[e] == INHERIT
+        if not inherits or row.events == 0:
+            shoppers.counts[SESSIONS] += begin(row, events.session[e], events.ts_ms[e])
         if not silent:
             _label(shoppers, row, events, e, ranker.leaders, examples)
+        if inherits:
+            _receive(shoppers, row, events, e)
         _apply(shoppers, row, events, e, crowd, ranker.facts, out)
         row.events += 1
         row.last_ts_ms = max(row.last_ts_ms, events.ts_ms[e])

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from stream.exchange import BACKWARD, FORWARD, pair_code
 from stream.items.row import BOUGHT, LED_TO, VIEWED
+from stream.shoppers.merge import LEFT
 from stream.shoppers.row import BASKET, RECENT
 from stream.state.jit import kernel
 
@@ -17,7 +18,8 @@ PAIRS_PER_EVENT = 2 * RECENT + 2 * BASKET + RECENT
 
 
 class Outbox(NamedTuple):
-    """Columns of one batch, reused. `filled` = touches, pairs. Items are worker numbers."""
+    """Columns of one batch, reused. `filled` = touches, pairs, visitors that were claimed. Items are worker
+    numbers."""
 
     touch_event: NDArray[np.uint32]
     touch_item: NDArray[np.int32]
@@ -25,6 +27,7 @@ class Outbox(NamedTuple):
     pair_item: NDArray[np.int32]
     pair_other: NDArray[np.int32]
     pair_code: NDArray[np.uint8]
+    left: NDArray[np.void]
     filled: NDArray[np.int64]
 
 
@@ -48,7 +51,8 @@ def new_outbox(events: int) -> Outbox:
         np.zeros(pairs, np.int32),
         np.zeros(pairs, np.int32),
         np.zeros(pairs, np.uint8),
-        np.zeros(2, np.int64),
+        np.zeros(events, LEFT),
+        np.zeros(3, np.int64),
     )
 
 

@@ -72,7 +72,7 @@ def admit(
     if room.size[bucket] >= room.cap:
         evicted = _least_valuable(room, rows, names, used, bucket)
         for k in range(evicted):
-            _drop(room, rows[room.gone[k]], histories, room.gone[k])
+            drop(room, rows[room.gone[k]], histories, room.gone[k])
     room.size[bucket] += 1
     return evicted
 
@@ -95,7 +95,7 @@ def expire(
     for i in range(used):
         row = rows[i]
         if row.events > 0 and row.last_ts_ms < clock_ms - room.inactive_ms and positions[row.bucket] < offset:
-            _drop(room, row, histories, i)
+            drop(room, row, histories, i)
             forgotten += 1
     return forgotten
 
@@ -170,7 +170,8 @@ def _goes_first(rows: NDArray[np.void], names: Names, a: int, b: int, by_events:
 
 
 @kernel
-def _drop(room: Room, row: Row, histories: NDArray[np.void], number: int) -> None:
+def drop(room: Room, row: Row, histories: NDArray[np.void], number: int) -> None:
+    """Forget a shopper: nothing of the row is left for whoever gets its number next."""
     room.size[row.bucket] -= 1
     if row.history > 0:
         history = histories[row.history]
@@ -187,8 +188,10 @@ def _drop(room: Room, row: Row, histories: NDArray[np.void], number: int) -> Non
     row.session = np.uint64(0)
     row.order = np.uint64(0)
     row.recent[:] = 0
+    row.seen[:] = 0
     row.basket[:] = 0
     row.in_session = 0
+    row.n_seen = 0
     row.in_basket = 0
     row.history = 0
     row.exposure = 0

@@ -96,7 +96,7 @@ class Packer:
         nothing, so its receiver may stand exactly there. A later `since` would be a hole to it.
         """
         latest = np.array(since, np.int64)
-        touches, pairs = out.filled.tolist()
+        touches, pairs = out.filled[:2].tolist()
         for event, item in (
             (out.touch_event[:touches], out.touch_item[:touches]),
             (out.pair_event[:pairs], out.pair_item[:pairs]),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stream.effects import Effects, ListsFor, Message, Values, place
 from stream.events.decode import Batch, TimeBounds, decode
 from stream.events.records import Record
-from stream.events.types import Impression
+from stream.events.types import Claim, Identify, Impression, Inherit
 from stream.items.row import BUCKETS
 from stream.items.table import ItemTable
 from stream.items.unit import ItemUnit
@@ -21,10 +21,11 @@ from stream.recommend.encode import Writer, new_lists
 from stream.recommend.exposures import EXPOSURE, RING, confirm, new_examples
 from stream.recommend.make import Ranker, make_lists
 from stream.recommend.rank import LENGTH
-from stream.shoppers.advance import FORGOTTEN, Events, Shoppers, advance, advance_at_once
+from stream.shoppers.advance import MERGED, Events, Shoppers, advance, advance_at_once
 from stream.shoppers.duplicates import new_seen
 from stream.shoppers.emit import Columns, new_outbox
 from stream.shoppers.evict import MIN_SHOPPERS, new_room
+from stream.shoppers.merge import claim, inherit, numbered
 from stream.shoppers.pack import Packer
 from stream.shoppers.row import HISTORY, SHOPPER
 from stream.state.arena import reserve
@@ -71,7 +72,7 @@ class ShopperUnit:
             ring=reserve(RING, EXPOSURE),
             next_slot=np.zeros(1, np.int64),
             clock_ms=np.zeros(1, np.int64),
-            counts=np.zeros(FORGOTTEN + 1, np.int64),
+            counts=np.zeros(MERGED + 1, np.int64),
             positions=np.full(BUCKETS, -1, np.int64),
         )
         self._lists = new_lists(CHUNK, LENGTH)
@@ -156,6 +157,7 @@ class ShopperUnit:
         events = Events(
             batch.offset, batch.ts_ms, batch.code, batch.event, batch.session, batch.order,
             batch.quantity, shopper, item, gain,
+            numbered([(e, event) for e, event in batch.whole if isinstance(event, Inherit)], self.table),
         )  # fmt: skip
         self._outbox.filled[:] = 0
         self._examples.filled[:] = 0
@@ -167,7 +169,8 @@ class ShopperUnit:
         items = unit.begin_at_once(columns) if unit else None
         made = start = 0
         # An impression is about a list that an event before it made: stop there, and go on after it.
-        for stop, impression in [*batch.shown, (n, None)]:
+        shown = [(e, event) for e, event in batch.whole if isinstance(event, Impression)]
+        for stop, impression in [*shown, (n, None)]:
             rest = (
                 self.state, events, start, stop, used, ranker, self._outbox, self._examples, below,
                 without_lists, self._lists, self._asked, made,
@@ -181,16 +184,25 @@ class ShopperUnit:
             self._packer.skip(self._outbox, self.sent_upto, columns)
         else:
             if unit and items:
-                unit.finish_at_once(items, *self._outbox.filled.tolist())
+                unit.finish_at_once(items, *self._outbox.filled[:2].tolist())
             else:
                 messages = self._packer.pack(self._outbox, self.sent_upto, upto, columns)
                 effects.messages += [Message("item-updates", None, value, q) for q, value in messages]
+            effects.messages += self._merges(batch)
             if latest is None:
                 self._publish(made, shopper, batch.offset, now_ms, model, effects)
             else:
                 latest.append((shopper, batch.offset))
             effects.event_ts_ms.append(batch.ts_ms)
         self._forget(shopper)
+
+    def _merges(self, batch: Batch) -> list[Message]:
+        """What other partitions are to hear of visitors who turned out to be shoppers."""
+        messages = [m for _, event in batch.whole if isinstance(event, Identify) for m in claim(event)]
+        claims = {e: event for e, event in batch.whole if isinstance(event, Claim)}
+        for left in self._outbox.left[: self._outbox.filled[2]]:
+            messages.append(inherit(claims[int(left["at"])], left, self.table))
+        return messages
 
     def _forget(self, shopper: NDArray[np.int32]) -> None:
         """Release the names of those who were evicted, or never got a row, and did not come back."""

@@ -43,7 +43,7 @@ SHARED = {
     "context": CONTEXT,
 }
 EVENTS = st.one_of(
-    [st.builds(kind, **SHARED) for kind in types.AnyEvent.__args__]
+    [st.builds(kind, **SHARED) for kind in types.ShopEvent.__args__]
     + [st.builds(types.View, event_id=IDS, ts=TIMES, user_id=IDS, item_id=IDS)]
 )
 

@@ -186,4 +186,4 @@ def test_a_replay_does_not_take_what_a_bucket_holds_for_a_retry():
     unit = one.engine.shopper_units[0]
     other.engine.restore_shoppers(0, [saved_shoppers.save(unit, bucket) for bucket in range(BUCKETS)])
     other.feed(records, silent=True)
-    assert other.engine.shopper_units[0].state.counts.tolist() == [0] * 7
+    assert not other.engine.shopper_units[0].state.counts.any()

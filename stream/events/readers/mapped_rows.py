@@ -25,7 +25,7 @@ from stream.events.readers.fields import (
 )
 from stream.events.readers.lines import Log
 from stream.events.readers.rows import UNTIMED, cells_of, columns, header, in_time_order, rows
-from stream.events.types import AnyEvent, Item
+from stream.events.types import Item, ShopEvent
 
 Row = list[str] | dict[str, Any]
 """What one row holds: cells by position, or a JSON object."""
@@ -44,8 +44,8 @@ PRICES: Final = frozenset({"price", "list_price", "cost", "floor", "ceiling"})
 WHOLE: Final = frozenset({"quantity", "stock"})
 NUMBERS: Final = frozenset({"rating"})
 # Converting to the one class costs 1 µs, to the union of all 20 µs: it is analysed anew at each call.
-KINDS: Final[dict[str, type[AnyEvent]]] = {
-    str(kind.__struct_config__.tag): kind for kind in get_args(AnyEvent)
+KINDS: Final[dict[str, type[ShopEvent]]] = {
+    str(kind.__struct_config__.tag): kind for kind in get_args(ShopEvent)
 }
 AS_IS: Final = frozenset({"items", "context"})
 

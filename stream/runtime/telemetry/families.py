@@ -91,6 +91,7 @@ FAMILIES = (
     # Events
     Family("stream_events_total", "counter", "Events accepted, duplicates not among them."),
     Family("stream_duplicates_total", "counter", "Events dropped because they had been counted."),
+    Family("stream_shoppers_merged_total", "counter", "Visitors who turned out to be known shoppers."),
     Family("stream_crowded_events_total", "counter", "Events of ids that many people seem to share."),
     Family("stream_rekeyed_total", "counter", "Records written again under the shopper's key."),
     Family("stream_dead_letters_total", "counter", "Records refused and kept in dead-letters.", ("reason",)),

@@ -30,6 +30,7 @@ Values = dict[str, dict[tuple[str, ...], float | Reading]]
 _ENGINE = {
     "stream_events_total": "events",
     "stream_duplicates_total": "duplicates",
+    "stream_shoppers_merged_total": "shoppers_merged",
     "stream_crowded_events_total": "crowded",
     "stream_catalogue_refused_total": "catalogue_refused",
     "stream_rules": "rules",

@@ -1,0 +1,185 @@
+"""A visitor who turns out to be a known shopper: what is known of the one becomes the other's.
+
+`identify` names both. They may be in different partitions, so the news takes two steps, each an event in
+`events` like any other: a `claim` to the visitor's partition, where the visitor is forgotten, and an
+`inherit` with all that was known to the shopper's. Both have ids that follow from what caused them: if
+they are written twice, after a crash say, the second is a duplicate and changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.effects import Message
+from stream.events import types
+from stream.items.table import ItemTable
+from stream.shoppers.history import buy, hide
+from stream.shoppers.row import BOUGHT, HIDDEN, RECENT, SEEN
+from stream.state.jit import Row, kernel
+
+LEFT = np.dtype(
+    [
+        # Row of the event in its batch; then what the rows of a shopper hold, item numbers + 1.
+        ("at", np.int64),
+        ("events", np.int64),
+        ("last_ts_ms", np.int64),
+        ("viewed", np.int32, (RECENT,)),
+        ("in_session", np.int32),
+        ("seen", np.int32, (SEEN,)),
+        ("bought", np.int32, (BOUGHT,)),
+        ("quantity", np.int32, (BOUGHT,)),
+        ("hidden", np.int32, (HIDDEN,)),
+    ],
+    align=True,
+)
+"""What one visitor leaves: views latest first, the rings oldest first, without gaps."""
+
+
+@kernel
+def leave(row: Row, history: Row, at: int, left: Row) -> None:
+    """Write down what is known of a shopper. `history` may be the empty one."""
+    left.at = at
+    left.events = row.events
+    left.last_ts_ms = row.last_ts_ms
+    for k in range(RECENT):
+        left.viewed[k] = row.recent[k]
+    left.in_session = row.in_session
+    left.seen[:] = 0
+    left.bought[:] = 0
+    left.quantity[:] = 0
+    left.hidden[:] = 0
+    n = 0
+    for k in range(SEEN):
+        item = row.seen[(row.n_seen + k) % SEEN]
+        if item > 0:
+            left.seen[n] = item
+            n += 1
+    n = 0
+    for k in range(BOUGHT):
+        old = (history.n_bought + k) % BOUGHT
+        if history.bought[old] > 0:
+            left.bought[n] = history.bought[old]
+            left.quantity[n] = history.quantity[old]
+            n += 1
+    n = 0
+    for k in range(HIDDEN):
+        item = history.hidden[(history.n_hidden + k) % HIDDEN]
+        if item > 0:
+            left.hidden[n] = item
+            n += 1
+
+
+@kernel
+def take_over(row: Row, left: Row, same_session: bool) -> None:
+    """Put what a visitor looked at behind what the shopper did in this session, before all earlier.
+
+    `same_session`: the visitor's session is the shopper's, so the two windows are one.
+    """
+    for k in range(SEEN):
+        if left.seen[k] > 0:
+            _see(row, left.seen[k])
+    n = row.in_session
+    for k in range(RECENT):
+        item = left.viewed[k]
+        if item == 0 or _place(row, item) < n:
+            continue
+        if n == RECENT:
+            _see(row, item)
+            continue
+        at = min(_place(row, item), RECENT - 1)
+        if row.recent[at] > 0 and row.recent[at] != item:
+            _see(row, row.recent[at])
+        for later in range(at, n, -1):
+            row.recent[later] = row.recent[later - 1]
+        row.recent[n] = item
+        n += 1
+        if same_session and k < left.in_session:
+            row.in_session = n
+
+
+@kernel
+def take_history(history: Row, left: Row) -> None:
+    """Add a visitor's purchases and hidden items to the shopper's."""
+    for k in range(BOUGHT):
+        if left.bought[k] > 0:
+            # No client's retry can come under the shopper's name: the id of the event stays with the visitor.
+            buy(history, left.bought[k] - 1, np.uint64(0), left.quantity[k])
+    for k in range(HIDDEN):
+        if left.hidden[k] > 0:
+            hide(history, left.hidden[k] - 1)
+
+
+@kernel
+def _place(row: Row, item: int) -> int:
+    """Where in the window an item (+ 1) is; `RECENT` if it is not."""
+    for k in range(RECENT):
+        if row.recent[k] == item:
+            return k
+    return RECENT
+
+
+@kernel
+def _see(row: Row, item: int) -> None:
+    row.seen[row.n_seen % SEEN] = item
+    row.n_seen = (row.n_seen + 1) % (1 << 20)
+
+
+def claim(identify: types.Identify) -> list[Message]:
+    """What the visitor's partition is to hear of an `identify`: nothing, if it names the shopper itself."""
+    visitor, heir = identify.session_id, identify.user_id
+    if visitor == heir:
+        return []
+    id = _follows("claim", identify)
+    event = types.Claim(event_id=id, ts=identify.ts, user_id=visitor, heir=heir)
+    return [Message("events", visitor.encode(), msgspec.json.encode(event))]
+
+
+def inherit(claimed: types.Claim, left: Row, table: ItemTable) -> Message:
+    """What the shopper's partition is to hear of a visitor that was claimed."""
+
+    def ids(numbers: NDArray[np.int32]) -> list[str]:
+        return [table.interner.name(number - 1).decode() for number in numbers.tolist() if number]
+
+    bought = zip(ids(left["bought"]), left["quantity"].tolist(), strict=False)
+    event = types.Inherit(
+        event_id=_follows("inherit", claimed),
+        ts=int(left["last_ts_ms"]),
+        user_id=claimed.heir,
+        session_id=claimed.user_id,
+        events=int(left["events"]),
+        viewed=ids(left["viewed"]),
+        in_session=int(left["in_session"]),
+        seen=ids(left["seen"]),
+        bought=[types.Bought(item, max(quantity, 1)) for item, quantity in bought],
+        hidden=ids(left["hidden"]),
+    )
+    return Message("events", claimed.heir.encode(), msgspec.json.encode(event))
+
+
+def numbered(inherited: Sequence[tuple[int, types.Inherit]], table: ItemTable) -> NDArray[np.void]:
+    """The (row, event) as rows of `LEFT`, in order; the items become known by that."""
+    out = np.zeros(len(inherited), LEFT)
+    for left, (at, event) in zip(out, inherited, strict=True):
+        left["at"], left["events"] = at, event.events
+        left["in_session"] = min(event.in_session, RECENT)
+        bought = event.bought[-BOUGHT:]
+        for column, ids in (
+            ("viewed", event.viewed[:RECENT]),
+            ("seen", event.seen[-SEEN:]),
+            ("bought", [of.item_id for of in bought]),
+            ("hidden", event.hidden[-HIDDEN:]),
+        ):
+            left[column][: len(ids)] = table.numbers("\0".join(ids).encode(), len(ids)) + 1
+        left["quantity"][: len(bought)] = [of.quantity for of in bought]
+    return out
+
+
+def _follows(step: str, cause: types.Event) -> str:
+    """An id for what follows from an event: the same whenever it is written again."""
+    digest = hashlib.blake2b(f"{cause.user_id}\0{cause.event_id}".encode(), digest_size=12)
+    return f"{step}-{digest.hexdigest()}"
