@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from stream.effects import Effects, ListsFor, Message, Values
 from stream.errors import LayoutError, StreamError
-from stream.events.decode import TimeBounds
+from stream.events.decode import Bounds
 from stream.events.records import Record
 from stream.items.catalogue import Catalogue
 from stream.items.foreign import Foreign
@@ -79,7 +79,7 @@ class EngineConfig:
     rows_saved_per_event: float = 0.0
     sources: tuple[str, ...] = ()
     scenarios: Mapping[str, Scenario] = field(default_factory=SHIPPED.copy)
-    bounds: TimeBounds = field(default_factory=TimeBounds)
+    bounds: Bounds = field(default_factory=Bounds)
     pricing: PricingConfig = field(default_factory=PricingConfig)
 
 

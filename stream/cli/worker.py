@@ -65,7 +65,7 @@ def worker(
 def engine_config(settings: Settings) -> EngineConfig:
     """The engine that the settings ask for."""
     from stream.engine import EngineConfig
-    from stream.events.decode import TimeBounds
+    from stream.events.decode import Bounds
     from stream.pricing import Mode, PricingConfig
     from stream.runtime.scenarios import load as load_scenarios
 
@@ -75,7 +75,9 @@ def engine_config(settings: Settings) -> EngineConfig:
         max_items=settings.max_items,
         inactive_ms=round(settings.inactive_days * 86_400_000),
         rows_saved_per_event=settings.rows_saved_per_event,
-        bounds=TimeBounds(round(settings.max_age_days * 86_400_000), round(settings.max_ahead_s * 1000)),
+        bounds=Bounds(
+            round(settings.max_age_days * 86_400_000), round(settings.max_ahead_s * 1000), settings.rating_max
+        ),
         pricing=PricingConfig(mode=Mode(settings.pricing)),
         scenarios=load_scenarios(settings.scenarios),
     )

@@ -20,10 +20,13 @@ TYPES: tuple[type[types.Event], ...] = (
     types.Claim,
     types.Inherit,
 )
-"""Event types by code: the code is the position. Codes travel between workers: only ever append."""
+"""Event types by code: the code is the position. Codes travel between workers: only ever append,
+behind `DISLIKE`."""
 
 VIEW, CART, REMOVE, PURCHASE, RETURN, IMPRESSION, SEARCH, RATING, LIKE, HIDE, IDENTIFY, PROFILE = range(12)
 CLAIM, INHERIT = 12, 13
+DISLIKE = 14
+"""A rating of less than half the scale: no type of its own."""
 
 CODES = {kind: code for code, kind in enumerate(TYPES)}
 

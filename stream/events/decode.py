@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from stream.events import types
 from stream.events.block import Block
 from stream.events.cloudevents import REKEYED_HEADER, header, unwrap
-from stream.events.codes import CODES, NO_PRICE
+from stream.events.codes import CODES, DISLIKE, NO_PRICE
 from stream.events.records import Record, Refused
 from stream.events.scan import Columns, gather, new_columns, scan
 from stream.state.hashing import hash_ids
@@ -28,14 +28,16 @@ EVENT_MAX_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class TimeBounds:
-    """How far an event's time may lie from its record's Kafka timestamp.
+class Bounds:
+    """How far an event's time may lie from its record's Kafka timestamp, and the best rating there is.
 
-    Compared with the record, not with a clock, so that a replay refuses what the first run refused.
+    Times are compared with the record, not with a clock, so that a replay refuses what the first run refused.
+    A rating below half of the best is a `DISLIKE`.
     """
 
     max_age_ms: int = 20 * 365 * 86_400_000
     max_ahead_ms: int = 5 * 60_000
+    rating_max: float = 5.0
 
 
 Whole = types.Impression | types.Identify | types.Claim | types.Inherit
@@ -73,7 +75,7 @@ _SPACE = " "
 _decode = msgspec.json.Decoder(types.AnyEvent).decode
 
 
-def decode(records: Sequence[Record], bounds: TimeBounds) -> Decoded:
+def decode(records: Sequence[Record], bounds: Bounds) -> Decoded:
     """Columns of all valid records; the others with the reason why not.
 
     A record without a key, or with one that is not its shopper, is handed back to be written again
@@ -94,6 +96,8 @@ def decode(records: Sequence[Record], bounds: TimeBounds) -> Decoded:
         if event is not None:
             kept[k] = True
             _put(out, k, event, names)
+            if isinstance(event, types.Rating) and event.rating < bounds.rating_max / 2:
+                out.code[k] = DISLIKE
             if isinstance(event, Whole):
                 whole[k] = event
     kept = _in_time(block, out.ts_ms, kept, bounds, refused)
@@ -196,7 +200,7 @@ def _in_time(
     block: Block,
     ts_ms: NDArray[np.int64],
     kept: NDArray[np.bool_],
-    bounds: TimeBounds,
+    bounds: Bounds,
     refused: list[Refused],
 ) -> NDArray[np.bool_]:
     """Which of the records that are kept lie within bounds; the others are refused."""

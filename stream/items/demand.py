@@ -66,8 +66,8 @@ def add_touch(
     """Add one event: see `add_touches`."""
     row = rows[item]
     row.last_ts_ms = max(row.last_ts_ms, ts_ms)
-    row.popular += gains[0] * INTEREST[code]
-    row.trending += gains[1] * INTEREST[code]
+    row.popular = max(row.popular + gains[0] * INTEREST[code], 0.0)
+    row.trending = max(row.trending + gains[1] * INTEREST[code], 0.0)
     if code == VIEW:
         row.views += 1
     elif code == CART:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.events.codes import CART, LIKE, PURCHASE, RATING, VIEW
+from stream.events.codes import CART, DISLIKE, HIDE, LIKE, PURCHASE, RATING, VIEW
 from stream.state.arena import reserve
 from stream.state.jit import kernel
 
@@ -53,7 +53,9 @@ EVENTS, TREND_GAIN, TRENDING, POPULAR = range(4)
 INTEREST = np.zeros(256)
 INTEREST[VIEW], INTEREST[LIKE], INTEREST[RATING] = 1.0, 1.0, 1.0
 INTEREST[CART], INTEREST[PURCHASE] = 3.0, 10.0
-"""Popularity that an event adds, by its code: a sale tells more than a look (1, 3, 10)."""
+INTEREST[HIDE], INTEREST[DISLIKE] = -1.0, -1.0
+"""Popularity that an event adds, by its code: a sale tells more than a look (1, 3, 10), and who does not want
+an item takes a look back."""
 
 _LARGEST_GAIN = 1e30
 
@@ -73,8 +75,15 @@ def new_facts(max_items: int) -> Facts:
 
 @kernel
 def hear(facts: Facts, item: int, gain: float, code: int) -> None:
-    """An event of kind `code` was about `item`, at a time when one event adds `gain`; about 30 ns."""
+    """An event of kind `code` was about `item`, at a time when one event adds `gain`; about 30 ns.
+
+    One that speaks against the item adds no more than that to what is heard of it."""
     heard, fact = facts.heard, facts.item[item]
+    if INTEREST[code] < 0.0:
+        lost = min(-gain * INTEREST[code], fact.popular)
+        fact.popular -= lost
+        heard[POPULAR] = max(heard[POPULAR] - lost, 0.0)
+        return
     heard[EVENTS] += 1.0
     heard[TREND_GAIN] *= 1.0 + 1.0 / TREND_EVENTS
     if heard[TREND_GAIN] > _LARGEST_GAIN:

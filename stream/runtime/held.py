@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.events.decode import TimeBounds, decode
+from stream.events.decode import Bounds, decode
 from stream.events.records import LogRecord, Record
 from stream.runtime.backup import Told
 from stream.runtime.log_reader import LogReader
@@ -42,7 +42,7 @@ class Held:
         return found
 
 
-async def held_by_log(settings: Settings, starts: Mapping[int, int], bounds: TimeBounds, told: Told) -> Held:
+async def held_by_log(settings: Settings, starts: Mapping[int, int], bounds: Bounds, told: Told) -> Held:
     """Every event that `events` holds now, from the offsets `starts` (by partition) on.
 
     About 3 µs an event. Records that are no events count nowhere, and are left out.
@@ -64,7 +64,7 @@ async def held_by_log(settings: Settings, starts: Mapping[int, int], bounds: Tim
     return Held(found, first_ms)
 
 
-def ids_of(records: Sequence[Record], bounds: TimeBounds) -> NDArray[np.uint64]:
+def ids_of(records: Sequence[Record], bounds: Bounds) -> NDArray[np.uint64]:
     """The events among these records."""
     decoded = decode(records, bounds)
     # A worker writes those again under their shopper's key, and then counts them.

@@ -124,6 +124,13 @@ class Settings(BaseSettings):
         300.0, ge=0, le=1e9, description="an event's `ts` may be this far ahead of its record"
     )
 
+    rating_max: float = Field(
+        5.0,
+        gt=0,
+        le=100.0,
+        description="best rating of the shop's scale; below half of it an item is disliked",
+    )
+
     @classmethod
     def settings_customise_sources(
         cls,

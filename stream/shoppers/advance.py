@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stream.events.codes import (
     CART,
     CLAIM,
+    DISLIKE,
     HIDE,
     IMPRESSION,
     INHERIT,
@@ -34,7 +35,7 @@ from stream.recommend.popular import Leaders
 from stream.shoppers.duplicates import Seen, first_time, own_id
 from stream.shoppers.emit import Outbox, emit_bought, emit_led_to, emit_touch, emit_viewed
 from stream.shoppers.evict import Room, admit, drop, expire
-from stream.shoppers.history import already_bought, buy, hide, take_back
+from stream.shoppers.history import already_bought, buy, hide, show_again, take_back
 from stream.shoppers.merge import leave, take_history, take_over
 from stream.shoppers.row import BASKET
 from stream.shoppers.session import begin, is_crowd, look_at
@@ -151,10 +152,15 @@ def _apply(
     if item < 0:
         return
     interest = code == VIEW or code == CART or code == LIKE or code == RATING or code == PURCHASE
-    if interest and not crowd:
+    against = code == HIDE or code == DISLIKE
+    # What is rated was used, whatever came of it: it says what goes with what. Leaving low ratings out of the
+    # windows costs .012 of hit rate where the next rating is to be foretold.
+    used = interest or code == DISLIKE
+    if used and not crowd:
         _pair(row, events, e, out)
+    if (interest or against) and not crowd:
         hear(facts, item, events.gain[e], code)
-    if interest or code == RETURN or code == REMOVE:
+    if interest or against or code == RETURN or code == REMOVE:
         emit_touch(out, e, item)
     if code == PURCHASE:
         known = False
@@ -166,9 +172,11 @@ def _apply(
         buy(_history(shoppers, row), item, events.event[e], events.quantity[e])
     elif code == RETURN and row.history > 0:
         take_back(shoppers.histories[row.history], item, events.quantity[e])
-    elif code == HIDE:
+    elif against:
         hide(_history(shoppers, row), item)
-    if interest:
+    elif code == LIKE and row.history > 0:
+        show_again(shoppers.histories[row.history], item)
+    if used:
         look_at(row, item)
 
 

@@ -55,6 +55,14 @@ def hide(history: Row, item: int) -> None:
 
 
 @kernel
+def show_again(history: Row, item: int) -> None:
+    """`item` is not hidden any more."""
+    for k in range(HIDDEN):
+        if history.hidden[k] == item + 1:
+            history.hidden[k] = 0
+
+
+@kernel
 def excluded(history: Row, item: int) -> bool:
     """Whether the shopper bought or hid `item`. About 20 ns."""
     for k in range(BOUGHT):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.effects import Effects, ListsFor, Message, Values, place
-from stream.events.decode import Batch, TimeBounds, decode
+from stream.events.decode import Batch, Bounds, decode
 from stream.events.records import Record
 from stream.events.types import Claim, Identify, Impression, Inherit
 from stream.items.row import BUCKETS
@@ -51,7 +51,7 @@ class ShopperUnit:
         table: ItemTable,
         max_shoppers: int,
         inactive_ms: int,
-        bounds: TimeBounds,
+        bounds: Bounds,
     ) -> None:
         self.partition = partition
         self.lineage_ms = lineage_ms

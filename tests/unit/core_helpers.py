@@ -195,7 +195,7 @@ def reference(events: Sequence[dict[str, Any]]) -> tuple[dict, dict, dict, dict]
     first: dict[tuple[str, str], dict[str, Any]] = {}
     for n, e in enumerate(events):
         first.setdefault((e["user_id"], e.get("event_id", f"e{n}")), e)
-    clock, seen = max(e["ts"] for e in first.values() if "item_id" in e and e["type"] != "hide"), set()
+    clock, seen = max(e["ts"] for e in first.values() if "item_id" in e), set()
     for n, e in enumerate(events):
         name = e.get("event_id", f"e{n}")
         if (e["user_id"], name) in seen:
@@ -232,8 +232,10 @@ def reference(events: Sequence[dict[str, Any]]) -> tuple[dict, dict, dict, dict]
                 if line[0] == item:
                     taken = min(left, line[1])
                     line[1], left = line[1] - taken, left - taken
-        elif kind == "hide" and item not in s["hidden"]:
+        elif (kind == "hide" or e.get("rating", 5.0) < 2.5) and item not in s["hidden"]:
             s["hidden"].append(item)
+        elif kind == "like" and item in s["hidden"]:
+            s["hidden"].remove(item)
         if kind in ("view", "cart", "like", "rating", "purchase"):
             for k, other in enumerate(s["window"] if s["window"][:1] != [item] else ()):
                 if other != item:

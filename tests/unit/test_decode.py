@@ -10,7 +10,7 @@ import pytest
 
 from stream.events.cloudevents import REKEYED_HEADER
 from stream.events.codes import NO_PRICE, PURCHASE, VIEW
-from stream.events.decode import EVENT_MAX_BYTES, TimeBounds, decode
+from stream.events.decode import EVENT_MAX_BYTES, Bounds, decode
 from stream.events.records import LogRecord
 from tests.unit.core_helpers import T0, event, log
 
@@ -88,7 +88,7 @@ def test_bad_input_is_refused_with_its_reason_and_the_rest_goes_on(name):
     value, reason = BAD[name]
     bad = record(value)
     good = log([event("view", "u", "i"), event("view", "v", "j")])
-    decoded = decode([good[0], bad, good[1]], TimeBounds())
+    decoded = decode([good[0], bad, good[1]], Bounds())
     assert [(refused.record, refused.reason) for refused in decoded.refused] == [(bad, reason)]
     assert decoded.refused[0].message
     assert len(decoded.refused[0].message) < 500
@@ -97,19 +97,19 @@ def test_bad_input_is_refused_with_its_reason_and_the_rest_goes_on(name):
 
 
 def test_control_characters_in_a_user_are_refused():
-    decoded = decode([record(fields(user_id="a\x01b"), b"a\x01b")], TimeBounds())
+    decoded = decode([record(fields(user_id="a\x01b"), b"a\x01b")], Bounds())
     assert [refused.reason for refused in decoded.refused] == ["invalid-field"]
 
 
 def test_everything_bad_at_once_leaves_nothing_out():
     records = [record(value, offset=k) for k, (value, _) in enumerate(BAD.values())]
-    decoded = decode(records, TimeBounds())
+    decoded = decode(records, Bounds())
     assert sorted(refused.record.offset for refused in decoded.refused) == list(range(len(BAD)))
     assert len(decoded.batch.offset) == 0
 
 
 def test_an_empty_batch_is_a_batch():
-    assert len(decode([], TimeBounds()).batch.offset) == 0
+    assert len(decode([], Bounds()).batch.offset) == 0
 
 
 def test_columns_hold_what_the_events_say():
@@ -118,7 +118,7 @@ def test_columns_hold_what_the_events_say():
         event("search", "v", None, T0 + 1, query="x"),
         event("view", "u", "b", T0 + 2, price=0.29),
     ]
-    batch = decode(log(events, 7), TimeBounds()).batch
+    batch = decode(log(events, 7), Bounds()).batch
     assert batch.offset.tolist() == [7, 8, 9]
     assert batch.ts_ms.tolist() == [T0, T0 + 1, T0 + 2]
     assert batch.code.tolist()[::2] == [PURCHASE, VIEW]
@@ -139,41 +139,40 @@ def test_columns_hold_what_the_events_say():
     ],
 )  # fmt: skip
 def test_times_are_utc_milliseconds(ts, ms):
-    assert decode([record(fields(ts=ts))], TimeBounds()).batch.ts_ms.tolist() == [ms]
+    assert decode([record(fields(ts=ts))], Bounds()).batch.ts_ms.tolist() == [ms]
 
 
 def test_bounds_are_those_of_the_record_not_of_a_clock():
     old = fields(ts=T0 - 10_000)
-    tight = TimeBounds(max_age_ms=9_999, max_ahead_ms=0)
+    tight = Bounds(max_age_ms=9_999, max_ahead_ms=0)
     assert decode([record(old)], tight).refused[0].reason == "too-old"
-    assert not decode([record(old)], TimeBounds(10_000, 0)).refused
+    assert not decode([record(old)], Bounds(10_000, 0)).refused
     year_2000 = LogRecord(0, 946_684_800_000, b"u", json.dumps(fields(ts=946_684_800_000)).encode())
-    assert not decode([year_2000], TimeBounds()).refused
+    assert not decode([year_2000], Bounds()).refused
 
 
 def test_unknown_fields_are_ignored():
-    assert not decode([record(fields(color="red", nested={"a": [1, 2]}))], TimeBounds()).refused
+    assert not decode([record(fields(color="red", nested={"a": [1, 2]}))], Bounds()).refused
 
 
 def test_the_largest_event_that_is_read():
     room = EVENT_MAX_BYTES - len(json.dumps(fields(context={"a": ""})))
-    assert not decode([record(fields(context={"a": "x" * room}))], TimeBounds()).refused
+    assert not decode([record(fields(context={"a": "x" * room}))], Bounds()).refused
     assert (
-        decode([record(fields(context={"a": "x" * (room + 1)}))], TimeBounds()).refused[0].reason
-        == "too-large"
+        decode([record(fields(context={"a": "x" * (room + 1)}))], Bounds()).refused[0].reason == "too-large"
     )
 
 
 @pytest.mark.parametrize("key", [None, b"", b"someone else", b"\xff"])
 def test_a_wrong_key_is_written_again_once_and_then_refused(key):
     first = record(GOOD, key)
-    decoded = decode([first, record(GOOD)], TimeBounds())
+    decoded = decode([first, record(GOOD)], Bounds())
     assert decoded.rekeyed == [(b"u", first)]
     assert len(decoded.batch.offset) == 1
     again = record(GOOD, key, headers=[(REKEYED_HEADER, b"0:5")])
-    assert [refused.reason for refused in decode([again], TimeBounds()).refused] == ["wrong-key"]
+    assert [refused.reason for refused in decode([again], Bounds()).refused] == ["wrong-key"]
     right = record(GOOD, b"u", headers=[(REKEYED_HEADER, b"0:5")])
-    assert len(decode([right], TimeBounds()).batch.offset) == 1
+    assert len(decode([right], Bounds()).batch.offset) == 1
 
 
 CE = [("ce_specversion", b"1.0"), ("ce_id", b"evt"), ("ce_type", b"com.shop.view"), ("ce_source", b"/web")]
@@ -181,23 +180,21 @@ CE = [("ce_specversion", b"1.0"), ("ce_id", b"evt"), ("ce_type", b"com.shop.view
 
 def test_cloudevents_headers_fill_in_what_the_body_lacks():
     headers = [*CE, ("ce_time", b"2023-11-14T22:13:20Z"), ("ce_subject", b"u")]
-    decoded = decode([record({"item_id": "i"}, headers=headers)], TimeBounds())
+    decoded = decode([record({"item_id": "i"}, headers=headers)], Bounds())
     assert not decoded.refused
-    plain = decode([record(fields(event_id="evt"))], TimeBounds())
+    plain = decode([record(fields(event_id="evt"))], Bounds())
     for mine, expected in zip(decoded.batch[:-1], plain.batch[:-1], strict=True):
         assert np.array_equal(np.asarray(mine), np.asarray(expected))
 
 
 def test_the_body_wins_over_cloudevents_headers():
-    decoded = decode([record(fields(type="cart"), headers=[*CE, ("ce_subject", b"x")])], TimeBounds())
+    decoded = decode([record(fields(type="cart"), headers=[*CE, ("ce_subject", b"x")])], Bounds())
     assert decoded.batch.users == b"u"
     assert decoded.batch.code.tolist() == [1]
 
 
 def test_headers_without_a_specversion_are_not_cloudevents():
-    assert (
-        decode([record({"item_id": "i"}, headers=CE[1:])], TimeBounds()).refused[0].reason == "missing-field"
-    )
+    assert decode([record({"item_id": "i"}, headers=CE[1:])], Bounds()).refused[0].reason == "missing-field"
 
 
 @pytest.mark.parametrize(
@@ -216,5 +213,5 @@ def test_headers_without_a_specversion_are_not_cloudevents():
     ],
 )
 def test_bad_cloudevents_are_refused(value, header, reason):
-    decoded = decode([record(value, headers=[*CE, header])], TimeBounds())
+    decoded = decode([record(value, headers=[*CE, header])], Bounds())
     assert [refused.reason for refused in decoded.refused] == [reason]

@@ -45,6 +45,7 @@ def shop_logs(draw: st.DrawFn, most: int = 40, resent: bool = True) -> list[dict
         "hide",
         "search",
         "like",
+        "rating",
     ]
     out: list[dict[str, Any]] = []
     ts = T0
@@ -60,6 +61,8 @@ def shop_logs(draw: st.DrawFn, most: int = 40, resent: bool = True) -> list[dict
             fields["price"] = draw(st.sampled_from([0.0, 9.99, 12.5]))
         if kind == "search":
             fields["query"] = "shoes"
+        if kind == "rating":
+            fields["rating"] = draw(st.sampled_from([1.0, 4.0]))
         item = None if kind == "search" else draw(st.sampled_from(ITEMS))
         out.append(event(kind, f"u{draw(st.integers(1, 4))}", item, ts, **fields))
         if resent and draw(st.integers(0, 5)) == 0:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.engine import Engine, EngineConfig
-from stream.events.decode import TimeBounds
+from stream.events.decode import Bounds
 from stream.events.records import LogRecord
 from stream.events.types import AnyEvent
 from stream.items.row import BUCKETS
@@ -83,7 +83,7 @@ def test_events_at_or_after_the_time_named_are_left_to_the_log():
     past, engine = history(events, Held(), T0 + 4)
     assert (past.counted, past.after_until, past.in_log) == (4, 6, 0)
     assert item_counts(engine) == {"a": (4, 0, 0, 0, 0)}
-    past, _ = history(events, Held([ids_of(log(events[:2]), TimeBounds())], T0 + 7), T0 + 4)
+    past, _ = history(events, Held([ids_of(log(events[:2]), Bounds())], T0 + 7), T0 + 4)
     assert (past.counted, past.after_until, past.in_log) == (2, 6, 2)
 
 
@@ -98,7 +98,7 @@ def test_what_the_log_holds_counts_from_the_log_and_all_else_from_the_file(
     file = events[:only_live]
     logged = [events[n] for n in sorted(in_log) if n < only_live] + events[only_live:]
     records = log(logged)
-    past, engine = history(file, Held([ids_of(records, TimeBounds())], T0))
+    past, engine = history(file, Held([ids_of(records, Bounds())], T0))
     assert past.in_log == len(logged) - (len(events) - only_live)
     assert past.counted == len(events) - len(logged)
     new = stored(engine)
@@ -123,7 +123,7 @@ def test_an_event_that_the_file_held_and_the_log_gets_later_counts_once():
 
 def test_the_same_event_id_of_another_shopper_is_another_event():
     records = log([event("view", "u", "a", event_id="1")])
-    held = Held([ids_of(records, TimeBounds())], T0)
+    held = Held([ids_of(records, Bounds())], T0)
     assert held.has(["u", "v", "u"], ["1", "1", "2"]).tolist() == [True, False, False]
     assert len(held) == 1
 
@@ -134,7 +134,7 @@ def test_what_a_worker_would_refuse_in_the_log_is_left_to_nobody():
     broken = good._replace(value=b"{}")
     early = good._replace(timestamp=T0 - 86_400_000)
     for record, count in ((good, 1), (unkeyed, 1), (broken, 0), (early, 0), (good._replace(value=None), 0)):
-        assert len(ids_of([record], TimeBounds())) == count
+        assert len(ids_of([record], Bounds())) == count
 
 
 def test_events_from_the_future_are_refused_with_their_bytes():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stream.events import decode as decoding
 from stream.events.block import Block, since
-from stream.events.decode import EVENT_MAX_BYTES, Decoded, TimeBounds, decode
+from stream.events.decode import EVENT_MAX_BYTES, Bounds, Decoded, decode
 from stream.events.records import LogRecord
 from stream.events.scan import new_columns, scan
 from tests.unit.core_helpers import T0
@@ -93,7 +93,7 @@ keys = st.sampled_from([b"u", b"u", b"u", b"v", "ü".encode(), None])
 def without_scan(records: list[LogRecord]) -> Decoded:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(decoding, "scan", lambda *_: None)
-        return decode(records, TimeBounds())
+        return decode(records, Bounds())
 
 
 def scanned(records: list[LogRecord]) -> list[bool]:
@@ -124,13 +124,13 @@ def assert_same(mine: Decoded, theirs: Decoded) -> None:
 @given(st.lists(st.tuples(keys, values), max_size=8))
 def test_a_scanned_batch_is_the_batch_that_python_reads(pairs):
     records = [LogRecord(3 * k, T0, key, value) for k, (key, value) in enumerate(pairs)]
-    assert_same(decode(records, TimeBounds()), without_scan(records))
+    assert_same(decode(records, Bounds()), without_scan(records))
 
 
 @pytest.mark.parametrize("value", WRITTEN)
 def test_however_it_is_written(value):
     records = [LogRecord(0, T0, b"u", value)]
-    assert_same(decode(records, TimeBounds()), without_scan(records))
+    assert_same(decode(records, Bounds()), without_scan(records))
 
 
 def test_what_shops_mostly_send_is_scanned():
