@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.exchange import FORWARD, PAIR_WEIGHT, pair_code, pair_kind
+from stream.items.ahead import ask_to_add
 from stream.items.due import ListsDue, push_lists
 from stream.items.row import BOUGHT, LED_TO, VIEWED
 from stream.state.jit import Row, kernel
@@ -24,6 +25,9 @@ STEP_SHRINK = 1.0
 
 RECENT_UPDATES = 40
 """Updates of weight 1 after which what came before counts 1/e in `recent`."""
+
+AHEAD = 4
+"""Pairs whose rows are asked for while others are worked on."""
 
 _NEXT = pair_code(VIEWED, FORWARD, 1)
 _LARGEST_GAIN = 1e15
@@ -147,6 +151,8 @@ def add_pairs(
     """
     displaced = 0
     for k in range(len(event)):
+        if k + AHEAD < len(event):
+            ask_to_add(rows, item[k + AHEAD])
         displaced += add_pair(rows, due, gains[event[k]], item[k], other[k], code[k])
     return displaced
 

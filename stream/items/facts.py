@@ -31,14 +31,12 @@ FACT = np.dtype(
         ("category", np.int32),
         # Not to be shown: removed or out of stock.
         ("withdrawn", np.bool_),
-        # While a list is made: its candidate + 1 (0: none), or `BANNED`.
-        ("candidate", np.uint16),
     ],
     align=True,
 )
 
 BANNED = 0xFFFF
-"""As `candidate`: it stays out of the list."""
+"""As a mark: the item stays out of the list."""
 
 TREND_EVENTS = 2000
 """Events after which what came before counts 1/e in `trending`."""
@@ -61,16 +59,22 @@ _LARGEST_GAIN = 1e30
 
 
 class Facts(NamedTuple):
-    """By item number `item` (of `FACT`); `hot`: item numbers + 1 in falling order of `trending`."""
+    """By item number `item` (of `FACT`) and `mark`; `hot`: item numbers + 1 in falling order of `trending`.
+
+    `mark`: while a list is made, the item's candidate + 1 (0: none), or `BANNED`. They lie close together,
+    because each neighbour that is read asks for one: of 20,000 items they stay in the nearest cache.
+    """
 
     item: NDArray[np.void]
+    mark: NDArray[np.uint16]
     hot: NDArray[np.int32]
     heard: NDArray[np.float64]
 
 
 def new_facts(max_items: int) -> Facts:
     """Nothing known of items numbered below `max_items`."""
-    return Facts(reserve(max_items, FACT), np.zeros(HOT, np.int32), np.array([0.0, 1.0, 0.0, 0.0]))
+    heard = np.array([0.0, 1.0, 0.0, 0.0])
+    return Facts(reserve(max_items, FACT), reserve(max_items, np.uint16), np.zeros(HOT, np.int32), heard)
 
 
 @kernel

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.items.ahead import ask_for_best, ask_for_neighbours
 from stream.items.cooccurrence import per_recent, per_step, per_weight
 from stream.items.due import Wanted, push_wanted
 from stream.items.facts import TRENDING as HEARD_TRENDING
@@ -57,6 +58,30 @@ CATEGORY, TRENDING, RELATED, AGAIN, PINNED = 3, 4, 5, 6, 7
 
 REASONS = ("viewed", "bought", "led_to", "category", "trending", "related", "again", "pinned")
 """Names of reasons by code, as published."""
+
+
+@kernel
+def ask_ahead(rows: NDArray[np.void], shopper: Row, item: int) -> None:
+    """Ask for the rows that a list of this shopper will read, if `item` (a number, -1: none) is looked at
+    before."""
+    rank = 0
+    if item >= 0 and shopper.recent[0] != item + 1:
+        ask_for_neighbours(rows, item, NEAREST[0], True)
+        rank = 1
+    for k in range(LOOK_BACK - rank):
+        if shopper.recent[k] == 0:
+            break
+        ask_for_neighbours(rows, shopper.recent[k] - 1, NEAREST[k + rank], k + rank == 0)
+
+
+@kernel
+def ask_for_second_step(rows: NDArray[np.void], item: int) -> None:
+    """Ask for the rows of the best neighbours of `item`, whose own row is there."""
+    best = rows[item].viewed.item
+    for n in range(VIA):
+        if best[n] == 0:
+            break
+        ask_for_best(rows, best[n] - 1, OF_EACH)
 
 
 @kernel

@@ -1,5 +1,5 @@
 """The candidates of one list, and a column of scores by source, so that arithmetic on all candidates is
-vectorised. Which candidate an item is, is marked in its fact, which ranking reads anyway."""
+vectorised. Which candidate an item is, is marked beside its facts."""
 
 from __future__ import annotations
 
@@ -57,13 +57,12 @@ def new_pool() -> Pool:
 def put(pool: Pool, facts: Facts, item: int, reason: int) -> int:
     """The candidate that is `item`, which is made for `reason` if it is new; -1 if it is banned or withdrawn,
     or the pool is full."""
-    fact = facts.item[item]
-    known, n = int(fact.candidate), int(pool.size[0])
+    known, n = int(facts.mark[item]), int(pool.size[0])
     if known > 0:
         return known - 1 if known != BANNED else -1
-    if fact.withdrawn or n >= LIMIT:
+    if facts.item[item].withdrawn or n >= LIMIT:
         return -1
-    fact.candidate = n + 1
+    facts.mark[item] = n + 1
     pool.item[n] = item
     pool.reason[n] = reason
     pool.size[0] = n + 1
@@ -73,8 +72,8 @@ def put(pool: Pool, facts: Facts, item: int, reason: int) -> int:
 @kernel
 def ban(pool: Pool, facts: Facts, item: int) -> None:
     """Keep `item` (number + 1; 0 is ignored) out of this list. Before any candidate is put in."""
-    if item > 0 and facts.item[item - 1].candidate == 0 and pool.size[1] < LIMIT:
-        facts.item[item - 1].candidate = BANNED
+    if item > 0 and facts.mark[item - 1] == 0 and pool.size[1] < LIMIT:
+        facts.mark[item - 1] = BANNED
         pool.banned[pool.size[1]] = item - 1
         pool.size[1] += 1
 
@@ -84,9 +83,9 @@ def clear(pool: Pool, facts: Facts) -> None:
     """Make the pool ready for the next list: touch only what this one touched."""
     n = pool.size[0]
     for k in range(pool.size[1]):
-        facts.item[pool.banned[k]].candidate = 0
+        facts.mark[pool.banned[k]] = 0
     for c in range(n):
-        facts.item[pool.item[c]].candidate = 0
+        facts.mark[pool.item[c]] = 0
     for s in range(COLUMNS):
         for c in range(n):
             pool.score[s, c] = 0.0

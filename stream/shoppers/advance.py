@@ -27,6 +27,7 @@ from stream.events.codes import (
 )
 from stream.items.at_once import AtOnce, take_in
 from stream.items.facts import Facts, hear
+from stream.recommend.candidates import ask_ahead, ask_for_second_step
 from stream.recommend.encode import Lists
 from stream.recommend.exposures import RING, WINDOW_MS, Examples, label, remember
 from stream.recommend.make import Ranker, make_list, make_measured_list, ranked
@@ -43,6 +44,7 @@ from stream.state.hashing import mix64
 from stream.state.inactive import is_due
 from stream.state.interner import Names
 from stream.state.jit import Row, kernel, long_kernel
+from stream.state.prefetch import LINE_BYTES, prefetch
 
 ACCEPTED, DUPLICATES, CROWDED, SESSIONS, EMPTY, EVICTED, FORGOTTEN, MERGED = range(8)
 """Positions in `Shoppers.counts`; the last three count rows."""
@@ -218,6 +220,18 @@ def _label(
         label(slot, item, code, last, leaders, examples)
 
 
+@kernel
+def _ask_ahead(shoppers: Shoppers, events: Events, e: int, stop: int, items: NDArray[np.void]) -> None:
+    """Ask for what this event and the next two will read, as far as it is known where that lies."""
+    if e + 2 < stop:
+        for byte in range(0, shoppers.rows.itemsize, LINE_BYTES):
+            prefetch(shoppers.rows, events.shopper[e + 2], byte)
+    if e + 1 < stop:
+        ask_ahead(items, shoppers.rows[events.shopper[e + 1]], events.item[e + 1])
+    if events.item[e] >= 0:
+        ask_for_second_step(items, events.item[e])
+
+
 @long_kernel
 def advance(
     shoppers: Shoppers,
@@ -243,6 +257,8 @@ def advance(
     """
     n = made
     for e in range(first, stop):
+        if not silent:
+            _ask_ahead(shoppers, events, e, stop, ranker.items)
         _pass_time(shoppers, events.ts_ms[e], events.offset[e], used)
         row = shoppers.rows[events.shopper[e]]
         if row.events == 0:

@@ -16,6 +16,7 @@ from stream.errors import StreamError
 from stream.state.arena import reserve
 from stream.state.hashing import NUL, hash64
 from stream.state.jit import kernel
+from stream.state.prefetch import prefetch
 from stream.state.texts import Texts, put
 
 ENTRY = np.dtype([("hash", np.uint64), ("start", np.int64), ("length", np.int32), ("room", np.int32)])
@@ -28,6 +29,10 @@ _ID_BYTES = 512
 _ARENA_BYTES_PER_ID = 2 * _ID_BYTES
 _ROOM = 16
 
+_AHEAD = 16
+"""Ids that are looked for together: each is three reads from anywhere, and waiting for one takes as long as
+for sixteen."""
+
 _COUNT, _END, _FREE, _LIVE = 0, 1, 2, 3
 
 
@@ -36,6 +41,13 @@ class Names(NamedTuple):
 
     entries: NDArray[np.void]
     arena: NDArray[np.uint8]
+
+
+class Ahead(NamedTuple):
+    """The next ids of a blob: where they end, and their hashes."""
+
+    stop: NDArray[np.int64]
+    hash: NDArray[np.uint64]
 
 
 class Interner:
@@ -52,6 +64,7 @@ class Interner:
         self._free = reserve(capacity, np.int32)
         self._table = np.full(1024, -1, np.int32)
         self._counts = np.zeros(4, np.int64)
+        self._ahead = Ahead(np.zeros(_AHEAD, np.int64), np.zeros(_AHEAD, np.uint64))
 
     def __len__(self) -> int:
         return int(self._counts[_LIVE])
@@ -68,7 +81,7 @@ class Interner:
             self._table = np.full(len(self._table) * 2, -1, np.int32)
             _refill(self.names, self._table, self.used)
         data = np.frombuffer(blob, np.uint8)
-        _intern(data, self.names, self._table, self._counts, self._free, self.capacity, out)
+        _intern(data, self.names, self._table, self._counts, self._free, self.capacity, self._ahead, out)
         return out
 
     def intern_one(self, name: bytes) -> int:
@@ -77,7 +90,9 @@ class Interner:
 
     def find(self, name: bytes) -> int:
         """Number of an id, or -1 if it is not known; never adds it."""
-        return int(_find(np.frombuffer(name, np.uint8), 0, len(name), self.names, self._table))
+        data = np.frombuffer(name, np.uint8)
+        h = np.uint64(hash64(data, 0, len(name)))
+        return int(_find(data, 0, len(name), h, self.names, self._table))
 
     def name(self, number: int) -> bytes:
         """The id behind a number."""
@@ -126,8 +141,9 @@ def _probe(names: Names, table: NDArray[np.int32], h: np.uint64) -> int:
 
 
 @kernel
-def _find(blob: NDArray[np.uint8], start: int, stop: int, names: Names, table: NDArray[np.int32]) -> int:
-    h = hash64(blob, start, stop)
+def _find(
+    blob: NDArray[np.uint8], start: int, stop: int, h: np.uint64, names: Names, table: NDArray[np.int32]
+) -> int:
     at = _probe(names, table, h)
     while table[at] >= 0:
         entry = names.entries[table[at]]
@@ -144,6 +160,27 @@ def _find(blob: NDArray[np.uint8], start: int, stop: int, names: Names, table: N
 
 
 @kernel
+def _look_ahead(
+    blob: NDArray[np.uint8], start: int, count: int, names: Names, table: NDArray[np.int32], ahead: Ahead
+) -> None:
+    """Find the ends and hashes of the next `count` ids, and ask for what is where they should be."""
+    for k in range(count):
+        stop = start
+        while stop < len(blob) and blob[stop] != NUL:
+            stop += 1
+        ahead.stop[k] = stop
+        ahead.hash[k] = hash64(blob, start, stop)
+        prefetch(table, _probe(names, table, ahead.hash[k]), 0)
+        start = stop + 1
+    for k in range(count):
+        prefetch(names.entries, table[_probe(names, table, ahead.hash[k])], 0)
+    for k in range(count):
+        number = table[_probe(names, table, ahead.hash[k])]
+        if number >= 0:
+            prefetch(names.arena, names.entries[number].start, 0)
+
+
+@kernel
 def _intern(
     blob: NDArray[np.uint8],
     names: Names,
@@ -151,17 +188,18 @@ def _intern(
     counts: NDArray[np.int64],
     free: NDArray[np.int32],
     capacity: int,
+    ahead: Ahead,
     out: NDArray[np.int32],
 ) -> None:
     start = 0
     for n in range(len(out)):
-        stop = start
-        while stop < len(blob) and blob[stop] != NUL:
-            stop += 1
+        if n % _AHEAD == 0:
+            _look_ahead(blob, start, min(_AHEAD, len(out) - n), names, table, ahead)
+        stop, h = ahead.stop[n % _AHEAD], ahead.hash[n % _AHEAD]
         length = stop - start
         number = -1
         if 0 < length <= _ID_BYTES:
-            number = _find(blob, start, stop, names, table)
+            number = _find(blob, start, stop, h, names, table)
             if number < 0 and counts[_LIVE] < capacity:
                 if counts[_FREE] > 0:
                     counts[_FREE] -= 1
@@ -180,7 +218,7 @@ def _intern(
                 for k in range(length):
                     names.arena[entry.start + k] = blob[start + k]
                 entry.length = length
-                entry.hash = hash64(blob, start, stop)
+                entry.hash = h
                 counts[_LIVE] += 1
                 at = _probe(names, table, entry.hash)
                 while table[at] >= 0:

@@ -104,7 +104,7 @@ def test_the_pool_is_a_dictionary(items, banned, withdrawn):
     assert pool.item[: pool.size[0]].tolist() == list(known)
     facts.item["withdrawn"] = False
     clear(pool, facts)
-    assert not facts.item["candidate"].any(), "the next list begins without a mark"
+    assert not facts.mark.any(), "the next list begins without a mark"
     assert not pool.score.any()
 
 
