@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -21,12 +22,13 @@ FIRST_PURCHASE_BIAS = -3.0
 """A click in twenty becomes a purchase, before anything was learned of that."""
 
 _LEAST = 1e-4
+_MOST = 700.0
 
 
 def logit(chance: float) -> float:
     """log(p / (1 - p)) of a chance, kept off its ends."""
     kept = min(max(chance, _LEAST), 1.0 - _LEAST)
-    return float(np.log(kept / (1.0 - kept)))
+    return math.log(kept / (1.0 - kept))
 
 
 class Calibration:
@@ -68,11 +70,12 @@ class Calibration:
     def learn(self, chance: Iterable[tuple[float, bool]]) -> None:
         """Candidates' chances, and whether they were taken."""
         for each, taken in chance:
-            x = {"logit": logit(each)}
-            expected = self._river.predict_proba_one(x)[True]  # type: ignore[no-untyped-call]
+            x, (bias, slope) = logit(each), self.line
+            # As River would say it, in a sixth of the time.
+            expected = 1.0 / (1.0 + math.exp(-max(bias + slope * x, -_MOST)))
             self.expected += (1.0 - CHECK_FADE) * (expected - self.expected)
             self.happened += (1.0 - CHECK_FADE) * (taken - self.happened)
-            self._river.learn_one(x, taken)
+            self._river.learn_one({"logit": x}, taken)
 
     def reached(self, taught: int, labelled: int) -> None:
         """Of `labelled` lists `taught` had what came next among their candidates."""

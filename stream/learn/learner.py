@@ -140,15 +140,17 @@ class Learner:
         chance: NDArray[np.float32],
         taken: NDArray[np.bool_],
     ) -> None:
-        """Of one candidate of each list, whether it was clicked and whether it was bought.
+        """Of one candidate of each list, whether it was clicked, or of each fourth whether it was bought.
 
         A purchase mostly comes when its list was labelled by the click, and counts beside that: while few
         clicks become purchases, the chance of one is hardly underrated by it.
         """
         first = labelled.again[which] == 0
+        fourth = (self.examples + np.arange(len(which))) % 4 == 0
         bought = taken & (labelled.weight[which] == WORTH[PURCHASE])
-        self.calibration.learn(zip(chance[first].tolist(), taken[first].tolist(), strict=True))
-        some = first | bought
+        some = first & ~fourth
+        self.calibration.learn(zip(chance[some].tolist(), taken[some].tolist(), strict=True))
+        some = (first | bought) & fourth
         self.purchases.learn(zip(chance[some].tolist(), bought[some].tolist(), strict=True))
 
     def _look_for_drift(self, place: NDArray[np.int16]) -> None:

@@ -177,7 +177,7 @@ def test_more_labels_than_lists_are_packed_whole():
 def test_chances_of_clicks_and_of_purchases_come_true_as_often_as_expected():
     """One click in five is followed by a purchase, told of later, when the list was labelled by the click."""
     learner, random = Learner(), np.random.default_rng(6)
-    for _ in range(400):
+    for _ in range(1_000):
         value = random.integers(-2048, 2048, (40, 10, N_FEATURES))
         taken = (value[:, :, 0] / 2048 * 3 + random.gumbel(size=(40, 10))).argmax(axis=1)
         bought = np.flatnonzero(random.random(40) < 0.2)
