@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.events.request import NO_REQUEST, OTHER, offset_named
+from stream.items.sweep import sweep
 from stream.learn.examples import Columns, Labelled, pack_examples, places_of, unpack_examples
 from stream.learn.learner import Learner
 from stream.learn.model import pack_snapshot, unpack_snapshot
@@ -191,3 +192,16 @@ def test_chances_of_clicks_and_of_purchases_come_true_as_often_as_expected():
     assert 0.1 < told["purchase"]["happened"] / told["click"]["happened"] < 0.3
     again = Learner(unpack_snapshot(pack_snapshot(learner.snapshot()))).snapshot().chances
     assert again == told
+
+
+def test_after_numbers_of_items_were_given_back_a_list_is_joined_as_the_last_one_only():
+    """Its items' numbers may be those of others by then, but for the list that still waits."""
+    worker = shop()
+    first, items = ask(worker)
+    ask(worker, 51, "b")
+    worker.examples.clear()
+    engine = worker.engine
+    sweep(engine.table, engine.shopper_units.values(), engine.popular, engine.catalogue)
+    told = do(worker, "view", 52, "c", request_id=first)
+    assert labelled_lists(told) == 1
+    assert not do(worker, "purchase", 53, items[1], request_id=first, ts=T0 + 40 * MINUTE_MS)
