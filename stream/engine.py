@@ -38,7 +38,8 @@ from stream.items.publish import Publisher
 from stream.items.sweep import sweep
 from stream.items.table import ItemTable
 from stream.items.unit import ItemUnit
-from stream.learn.model import Snapshot, scorer, unpack_snapshot
+from stream.learn.challenge import Told
+from stream.learn.model import MODEL_KEY, Snapshot, scorer, unpack_snapshot
 from stream.learn.sampling import share_labelled
 from stream.metrics import Metrics
 from stream.pricing import PricingConfig
@@ -101,6 +102,7 @@ class Engine:
         self.item_units: dict[int, ItemUnit] = {}
         self.saving = Saving(config.rows_saved_per_event)
         self.model: Snapshot | None = None
+        self.challengers = Told()
         self.lists_for = ListsFor.EVENTS
         self._ranker = Ranker(
             items=self.table.rows,
@@ -322,8 +324,10 @@ class Engine:
                 self.prices.update(key, value)
         elif topic == "prices" and key and value:
             self.prices.restore(key, value)
-        elif topic == "models" and value:
-            return self._swap(value)
+        elif topic == "models" and key == MODEL_KEY:
+            return self._swap(value) if value else None
+        elif topic == "models" and key:
+            return self.challengers.take(key, value)
         return None
 
     def _swap(self, value: bytes) -> str | None:
@@ -333,9 +337,7 @@ class Engine:
         if folded is None:
             return f"model snapshot of layout {snapshot.layout} is not for this version: left unused"
         self.model = snapshot
-        self.metrics.model = snapshot.name
-        self.metrics.labelled_lists = snapshot.lists
-        self.metrics.quality = snapshot.quality
+        self.metrics.hear(snapshot)
         self._ranker = self._ranker._replace(scorer=folded)
         return None
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stream.effects import Effects
+from stream.learn.model import Snapshot
 
 
 @dataclass(slots=True)
@@ -17,7 +18,8 @@ class Metrics:
     neighbours that gave their place in a full row to another. `*_evicted` rows made room for others,
     `*_forgotten` ones were named by no event for too long.
     `rules`: how many there are, `rules_relaxed`: by rule, lists that did without it.
-    `model`, `labelled_lists` and `quality` are what the learner last said.
+    `model`, `labelled_lists`, `quality`, `drifts`, `chances` and what there is of challengers are what the
+    learner last said.
     """
 
     records: int = 0
@@ -53,7 +55,18 @@ class Metrics:
     model: str = "share"
     labelled_lists: int = 0
     quality: dict[str, dict[str, float]] = field(default_factory=dict)
+    drifts: int = 0
+    chances: dict[str, dict[str, float]] = field(default_factory=dict)
+    challengers: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    challenged_lists: dict[str, int] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
+
+    def hear(self, snapshot: Snapshot) -> None:
+        """Take over what the learner says."""
+        self.model, self.labelled_lists = snapshot.name, snapshot.lists
+        self.quality, self.drifts, self.chances = snapshot.quality, snapshot.drifts, snapshot.chances
+        self.challengers = {name: of.means() for name, of in snapshot.challengers.items()}
+        self.challenged_lists = {name: of.lists for name, of in snapshot.challengers.items()}
 
     def count(self, effects: Effects) -> None:
         """Count what a batch refused, re-keyed and made."""

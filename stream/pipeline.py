@@ -30,7 +30,7 @@ class Pipeline:
         """`at_once`, with one partition of each: items know of each event before the next one of its batch,
         which makes large batches as exact as single events, and several times as fast."""
         self.engine = Engine(config)
-        self.learner = Learner()
+        self.learner = Learner(told=self.engine.challengers)
         self.messages = 0
         self._offsets: dict[int, int] = dict.fromkeys(range(config.item_partitions), 0)
         self._records = 0

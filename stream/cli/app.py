@@ -13,6 +13,7 @@ from stream.cli import (
     doctor,
     evaluate,
     local,
+    models,
     produce,
     read,
     rebuild,
@@ -62,6 +63,7 @@ app.command("worker", epilog=worker.EXAMPLE)(worker.worker)
 app.add_typer(topics.app, name="topics")
 app.command("produce", epilog=produce.EXAMPLE)(produce.produce)
 app.add_typer(rules.app, name="rules")
+app.add_typer(models.app, name="models")
 app.command("bootstrap", epilog=bootstrap.EXAMPLE)(bootstrap.bootstrap)
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command("replay", epilog=replay.EXAMPLE)(replay.replay)

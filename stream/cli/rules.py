@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from stream.cli import options
+from stream.cli import compacted, options
 from stream.cli.output import answer_json, note, table
 from stream.cli.settings import Bootstrap, ConfigFile, Namespace, load
 from stream.errors import InputError
 
-if TYPE_CHECKING:
-    from stream.runtime.settings import Settings
+TOPIC = "rules"
 
 app = typer.Typer(
     help="Put, remove or list merchandising rules.",
@@ -40,7 +38,8 @@ def put(
     """
     rules = _read(file)
     settings = load(config, bootstrap=bootstrap, namespace=namespace)
-    asyncio.run(_send(settings, {key: json.dumps(rule).encode() for key, rule in rules.items()}))
+    written = {key.encode(): json.dumps(rule).encode() for key, rule in rules.items()}
+    asyncio.run(compacted.put(settings, TOPIC, written))
     if as_json:
         answer_json({"put": sorted(rules)})
     else:
@@ -57,7 +56,7 @@ def remove(
 ) -> None:
     """Take rules away; ids of which there is no rule are passed over."""
     settings = load(config, bootstrap=bootstrap, namespace=namespace)
-    asyncio.run(_send(settings, dict.fromkeys(ids)))
+    asyncio.run(compacted.put(settings, TOPIC, dict.fromkeys(key.encode() for key in ids)))
     if as_json:
         answer_json({"removed": sorted(set(ids))})
     else:
@@ -72,7 +71,8 @@ def list_rules(
     as_json: options.AsJson = False,
 ) -> None:
     """List the rules as the topic has them, those among them that workers refuse."""
-    rules = asyncio.run(_list(load(config, bootstrap=bootstrap, namespace=namespace)))
+    found = asyncio.run(compacted.read(load(config, bootstrap=bootstrap, namespace=namespace), TOPIC))
+    rules = {key.decode(errors="replace"): _shown(value) for key, value in found.items()}
     if as_json:
         answer_json({"rules": rules})
     elif rules:
@@ -104,43 +104,6 @@ def _read(file: Path) -> dict[str, Any]:
         except (Refusal, UnicodeError) as error:
             raise InputError(f"The rule {key!r} in {file} is refused, none is put: {error}.") from None
     return rules
-
-
-async def _send(settings: Settings, values: Mapping[str, bytes | None]) -> None:
-    from stream.cli.brokers import quiet, soon
-    from stream.runtime import topics
-    from stream.runtime.kafka_sink import KafkaSink, Outgoing
-
-    quiet()
-    await soon(settings, topics.prepare(settings))
-    sink = KafkaSink(settings)
-    await soon(settings, sink.start())
-    try:
-        await sink.send(
-            messages=[Outgoing(topics.RULES, key.encode(), value) for key, value in values.items()]
-        )
-    finally:
-        await sink.stop()
-
-
-async def _list(settings: Settings) -> dict[str, Any]:
-    from stream.cli.brokers import quiet, soon
-    from stream.runtime.compacted import latest
-    from stream.runtime.log_reader import LogReader
-    from stream.runtime.topics import RULES
-
-    quiet()
-    reader = LogReader(settings)
-    await soon(settings, reader.__aenter__())
-    try:
-        found = (await latest(settings, reader, [RULES]))[RULES]
-    finally:
-        await reader.__aexit__(None, None, None)
-    return {
-        key.decode(errors="replace"): _shown(value)
-        for key, value in sorted(found.items())
-        if value is not None
-    }
 
 
 def _shown(value: bytes) -> Any:

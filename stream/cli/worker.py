@@ -59,7 +59,7 @@ def worker(
 
     warm_up()
     engine = Engine(engine_config(settings))
-    raise typer.Exit(run(settings, engine, lambda: Learner(engine.model)))
+    raise typer.Exit(run(settings, engine, lambda: Learner(engine.model, engine.challengers)))
 
 
 def engine_config(settings: Settings) -> EngineConfig:

@@ -20,8 +20,10 @@ from stream.events.block import Block
 from stream.events.cloudevents import REKEYED_HEADER, header, unwrap
 from stream.events.codes import CODES, DISLIKE, NO_PRICE
 from stream.events.records import Record, Refused
-from stream.events.scan import Columns, gather, new_columns, scan
+from stream.events.request import offset_named
+from stream.events.scan import Columns, new_columns, scan
 from stream.state.hashing import hash_ids
+from stream.state.texts import gather
 
 EVENT_MAX_BYTES = 256 * 1024
 """Largest event read. The contract's longest impression has 1,000 items of 128 characters."""
@@ -55,6 +57,8 @@ class Batch(NamedTuple):
     order: NDArray[np.uint64]
     price_minor: NDArray[np.int64]
     quantity: NDArray[np.int32]
+    request: NDArray[np.int64]
+    """What the `request_id` names (`stream.events.request`)."""
     users: bytes
     items: bytes
     whole: list[tuple[int, Whole]]
@@ -112,6 +116,7 @@ def decode(records: Sequence[Record], bounds: Bounds) -> Decoded:
         order=out.order[good],
         price_minor=out.price_minor[good],
         quantity=out.quantity[good],
+        request=out.request[good],
         users=names.joined(names.users[good]),
         items=names.joined(out.item[good]),
         whole=[(int(np.searchsorted(good, k)), event) for k, event in whole.items() if kept[k]],
@@ -192,6 +197,8 @@ def _put(out: Columns, k: int, event: types.AnyEvent, names: _Names) -> None:
         hash_ids(np.frombuffer((text or "").encode(), np.uint8), column[k : k + 1])
     out.price_minor[k] = to_minor(event.price)
     out.quantity[k] = event.quantity
+    named = np.frombuffer((event.request_id or "").encode(), np.uint8)
+    out.request[k] = offset_named(named, 0, len(named))
     out.item[k] = names.add(event.item_id or "")
     names.users[k] = names.add(event.user_id)
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.events.codes import CART, HIDE, LIKE, NO_PRICE, PURCHASE, REMOVE, RETURN, VIEW
+from stream.events.request import NO_REQUEST, offset_named
 from stream.events.types import ID_MAX_CHARS
 from stream.state.hashing import hash64
 from stream.state.jit import kernel, long_kernel
-from stream.state.texts import put
 
 
 class Columns(NamedTuple):
@@ -29,6 +29,8 @@ class Columns(NamedTuple):
     order: NDArray[np.uint64]
     price_minor: NDArray[np.int64]
     quantity: NDArray[np.int32]
+    request: NDArray[np.int64]
+    """What the `request_id` names (`stream.events.request`)."""
     item: NDArray[np.int64]
     """(n, 2): where the item's id lies in the records' bytes."""
 
@@ -38,7 +40,8 @@ def new_columns(n: int) -> Columns:
     hashes = np.zeros((3, n), np.uint64)
     return Columns(
         np.zeros(n, np.int64), np.zeros(n, np.uint8), hashes[0], hashes[1], hashes[2],
-        np.full(n, NO_PRICE, np.int64), np.ones(n, np.int32), np.zeros((n, 2), np.int64),
+        np.full(n, NO_PRICE, np.int64), np.ones(n, np.int32), np.full(n, NO_REQUEST, np.int64),
+        np.zeros((n, 2), np.int64),
     )  # fmt: skip
 
 
@@ -216,6 +219,8 @@ def _read_text(
         out.session[n] = hash64(data, start, end)
     elif field == _HAS_ORDER:
         out.order[n] = hash64(data, start, end)
+    elif field == _HAS_REQUEST:
+        out.request[n] = offset_named(data, start, end)
     elif field == _HAS_ITEM:
         out.item[n, 0] = start
         out.item[n, 1] = end
@@ -281,19 +286,3 @@ def scan(
         start, stop = values[n]
         if start >= 0 and stop - start <= most_bytes:
             read[n] = _read(data, start, stop, keys[n], out, n)
-
-
-@kernel
-def gather(
-    data: NDArray[np.uint8], more: NDArray[np.uint8], spans: NDArray[np.int64], out: NDArray[np.uint8]
-) -> None:
-    """Write what lies at `spans` (n, 2) in `data`, or in `more` behind it, each followed by a NUL."""
-    at = 0
-    for n in range(len(spans)):
-        start, stop = spans[n]
-        if start < len(data):
-            at = put(out, at, data, start, stop)
-        else:
-            at = put(out, at, more, start - len(data), stop - len(data))
-        out[at] = 0
-        at += 1

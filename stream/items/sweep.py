@@ -29,7 +29,9 @@ def sweep(
     held = np.zeros(used, np.bool_)
     _mark_items(table.rows, held)
     for unit in units:
-        _mark_shoppers(unit.state.rows, unit.interner.used, unit.state.ring, held)
+        _mark_shoppers(unit.state.rows, unit.interner.used, unit.state.waiting.ring, held)
+        # Lists that only a `request_id` would find hold no numbers: they wait no longer.
+        unit.state.waiting.by_offset[:] = 0
         _mark_histories(unit.state.histories, int(unit.state.next_history[0]), held)
     held[popular.numbers] = True
     known = [table.interner.find(name) for name in catalogue.facts]

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.recommend.exposures import NOT_SHOWN
 from stream.recommend.features import FEATURES, HELD, N_CONTEXTS, N_FEATURES
 from stream.recommend.rank import KEPT
 
@@ -23,7 +24,9 @@ class Columns(msgspec.Struct, frozen=True):
 
     `names` are those of the features, `contexts` how many contexts there are. By list: `value` int16 (lists,
     `KEPT`, features) in steps of 1/2048, `context` uint8 (lists, `HELD`), `size` uint8, `taken` uint8,
-    `weight` uint8. `places`: int16 (labelled lists, 4), see `stream.recommend.exposures`.
+    `weight` uint8, `shown` uint8 (lists, `KEPT`), `again` uint8. `places`: int16 (lists labelled for the
+    first time, 4), see `stream.recommend.exposures`. Who wrote neither `shown` nor `again` knew of no
+    positions, and labelled lists once.
     """
 
     names: tuple[str, ...]
@@ -34,6 +37,8 @@ class Columns(msgspec.Struct, frozen=True):
     taken: bytes
     weight: bytes
     places: bytes
+    shown: bytes = b""
+    again: bytes = b""
 
 
 class Labelled:
@@ -46,14 +51,19 @@ class Labelled:
         n = len(self.taken)
         self.value = np.frombuffer(columns.value, np.int16).reshape(n, KEPT, N_FEATURES)
         self.context = np.frombuffer(columns.context, np.uint8).reshape(n, HELD)
-        if not (len(self.size) == len(self.weight) == n and (self.taken < self.size).all()):
+        shown = columns.shown or bytes([NOT_SHOWN]) * (n * KEPT)
+        self.shown = np.frombuffer(shown, np.uint8).reshape(n, KEPT)
+        self.again = np.frombuffer(columns.again or bytes(n), np.uint8)
+        if not (
+            len(self.size) == len(self.weight) == len(self.again) == n and (self.taken < self.size).all()
+        ):
             raise ValueError("columns differ in length, or a list does not hold what was taken of it")
         if (self.size > KEPT).any() or (self.context >= N_CONTEXTS).any():
             raise ValueError("a list is too long, or speaks of a context that does not exist")
 
 
 def places_of(columns: Columns) -> NDArray[np.int16]:
-    """The places of a message, (labelled lists, 4)."""
+    """The places of a message, (lists labelled for the first time, 4)."""
     return np.frombuffer(columns.places, np.int16).reshape(-1, 4)
 
 
@@ -66,8 +76,8 @@ def pack_examples(examples: Examples) -> list[bytes]:
     """Messages for all that a batch labelled (MessagePack)."""
     lists, labelled = int(examples.filled[0]), int(examples.filled[1])
     messages = []
-    for at in range(0, max(labelled, 1), LISTS_PER_MESSAGE):
-        some = slice(at, min(at + LISTS_PER_MESSAGE, lists))
+    for at in range(0, max(labelled, lists), LISTS_PER_MESSAGE):
+        some = slice(min(at, lists), min(at + LISTS_PER_MESSAGE, lists))
         columns = Columns(
             FEATURES,
             N_CONTEXTS,
@@ -76,7 +86,9 @@ def pack_examples(examples: Examples) -> list[bytes]:
             size=examples.size[some].tobytes(),
             taken=examples.taken[some].tobytes(),
             weight=examples.weight[some].tobytes(),
-            places=examples.places[at : min(at + LISTS_PER_MESSAGE, labelled)].tobytes(),
+            places=examples.places[min(at, labelled) : min(at + LISTS_PER_MESSAGE, labelled)].tobytes(),
+            shown=examples.shown[some].tobytes(),
+            again=examples.again[some].tobytes(),
         )
         messages.append(msgspec.msgpack.encode(columns))
     return messages

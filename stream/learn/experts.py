@@ -7,6 +7,8 @@ far behind. Each expert is judged on every list before it learns from it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,10 +37,7 @@ class Experts:
         self.gain = dict.fromkeys(EXPERTS, 0.0)
         for name, expert in (known or {}).items():
             if name in EXPERTS:
-                weights = self.weights[name]
-                weights.weight[:] = weights.mean[:] = expert.weights
-                weights.squares[:] = expert.squares
-                weights.seen[:] = int(listwise.MEMORY)
+                self.weights[name] = restored(expert, EXPERTS[name])
                 self.gain[name] = expert.gain
 
     @property
@@ -46,21 +45,45 @@ class Experts:
         """The name of the one to be published."""
         return max(self.gain, key=lambda name: self.gain[name])
 
-    def learn(self, labelled: Labelled, rate: float) -> None:
-        """Judge all by these lists, then have them learn."""
+    def learn(self, labelled: Labelled, rate: float) -> NDArray[np.int64]:
+        """Judge all by these lists, then have them learn; the places of what was taken, from 0, by the best
+        as it was before."""
         lists = (labelled.value, labelled.context, labelled.size, labelled.taken)
-        place = np.zeros(len(labelled.size), np.int64)
+        best, places = self.best, {}
         for name, weights in self.weights.items():
+            places[name] = place = np.zeros(len(labelled.size), np.int64)
             listwise.ranks(weights, *lists, place)
             self.gain[name] = faded(self.gain[name], place)
-            listwise.learn(weights, *lists, labelled.weight, rate)
+            listwise.learn(weights, *lists, labelled.weight, labelled.shown, rate)
+        return places[best]
+
+    def promote(self, expert: Expert) -> None:
+        """Go on from another model, as the one that has ranked best."""
+        name = next(iter(EXPERTS))
+        self.weights[name] = restored(expert, EXPERTS[name])
+        self.gain[name] = max(self.gain.values())
 
     def told(self) -> dict[str, Expert]:
         """All of them, to go on from."""
-        return {
-            name: Expert(rounded(weights.mean), rounded(weights.squares), self.gain[name])
-            for name, weights in self.weights.items()
-        }
+        return {name: packed(weights, self.gain[name]) for name, weights in self.weights.items()}
+
+
+def restored(expert: Expert, features: Collection[str]) -> listwise.Weights:
+    """An expert to go on from, which learns of these features; what it does not say is as at the start."""
+    weights = listwise.new_weights(features)
+    weights.weight[:] = weights.mean[:] = expert.weights
+    if expert.squares:
+        weights.squares[:] = expert.squares
+    if len(expert.place) == len(expert.place_squares) == listwise.PLACES:
+        weights.place[:], weights.place_squares[:] = expert.place, expert.place_squares
+    weights.seen[:] = int(listwise.MEMORY)
+    return weights
+
+
+def packed(weights: listwise.Weights, gain: float) -> Expert:
+    """The same as it travels."""
+    places = rounded(np.stack([weights.place, weights.place_squares]))
+    return Expert(rounded(weights.mean), rounded(weights.squares), gain, *places)
 
 
 def faded(gain: float, place: NDArray[np.int64]) -> float:

@@ -6,8 +6,12 @@ import msgspec
 import numpy as np
 
 from stream.errors import LayoutError
+from stream.learn.standing import Standing
 from stream.recommend.features import FEATURES, N_CONTEXTS, N_FEATURES
 from stream.recommend.rank import Scorer, no_scorer
+
+MODEL_KEY = b"ranking"
+"""Key of the published model's snapshots in the compacted topic `models`."""
 
 LAYOUT = 2
 """Version of this snapshot's layout; a worker leaves another one unused and says so. 1 was a logistic model
@@ -18,12 +22,14 @@ Matrix = tuple[tuple[float, ...], ...]
 
 
 class Expert(msgspec.Struct, frozen=True):
-    """One expert as it travels: mean weights and squares by context and feature, and its faded reciprocal
-    rank."""
+    """One expert as it travels: mean weights and squares by context and feature, its faded reciprocal rank,
+    and the terms of places in lists that shoppers were seen to get, with their squares."""
 
     weights: Matrix
     squares: Matrix
     gain: float
+    place: tuple[float, ...] = ()
+    place_squares: tuple[float, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -34,6 +40,9 @@ class Snapshot(msgspec.Struct, frozen=True):
     A candidate of chance p is taken with probability ``reach * sigmoid(calibration[0] + calibration[1] *
     logit(p))``. `quality` is the live hit rate and reciprocal rank of each contender over `lists` labelled
     lists (`stream.learn.quality`); `drifts` how often the published lists became worse all of a sudden.
+    `challengers`: how they stand (`stream.learn.shadow`), `learned`: those of them that learn, as they are
+    now; `promoted_ms`: when the last one that was promoted was. `chances`: of clicks and purchases, bias and
+    slope of their calibration, and what was expected and happened of late (`stream.learn.calibration`).
     """
 
     layout: int
@@ -48,6 +57,10 @@ class Snapshot(msgspec.Struct, frozen=True):
     lists: int
     drifts: int
     quality: dict[str, dict[str, float]]
+    challengers: dict[str, Standing] = {}
+    learned: dict[str, Expert] = {}
+    promoted_ms: int = 0
+    chances: dict[str, dict[str, float]] = {}
 
 
 def pack_snapshot(snapshot: Snapshot) -> bytes:

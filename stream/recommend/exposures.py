@@ -1,8 +1,11 @@
 """What was published to a sample of shoppers, kept until their next step tells how good it was.
 
-A ring of fixed size a unit. When the shopper's next item comes, the list is *labelled*: where did
-that item stand in the published list, in the plain list, among the popular items? That is the live
-quality, and the list with its features is what the ranking model learns from.
+A ring of fixed size a unit. When what came of a list is known it is *labelled*: where did the item that
+was taken stand in the published list, in the plain list, among the popular items? That is the live quality,
+and the list with its features is what the ranking model learns from.
+
+What comes of a list: an event whose `request_id` is the list's version; else, where no impression said
+that the list was seen, the shopper's next item. A list may be labelled again, by a cart and a purchase.
 """
 
 from __future__ import annotations
@@ -25,6 +28,16 @@ RING = 2048
 WINDOW_MS = 30 * 60_000
 """A list that led to nothing within 30 minutes is dropped unlabelled."""
 
+BY_OFFSET = 8192
+"""Places of the table that finds a waiting list by its offset. Of two lists so many offsets apart the later
+one has the place: with a fiftieth of lists measured that is one in fifty of those still in the ring."""
+
+NOT_SHOWN = 255
+"""Position of what no impression has named; positions from 254 on are all 254."""
+
+CLICKED, IN_CART, BOUGHT = 1, 2, 4
+"""Bits of what a candidate of a list has led to: each of them teaches once."""
+
 STEPS_PER_UNIT = 2048.0
 """Features are kept as int16 in steps of 1/2048: all of them are less than 16."""
 
@@ -36,26 +49,44 @@ EXPOSURE = np.dtype(
         ("ts_ms", np.int64),
         ("active", np.bool_),
         ("confirmed", np.bool_),
+        ("labelled", np.bool_),
         ("context", np.uint8, (HELD,)),
         ("item", np.int32, (KEPT,)),
         ("plain_place", np.uint8, (KEPT,)),
         ("shown", np.uint8, (KEPT,)),
+        ("led_to", np.uint8, (KEPT,)),
         ("value", np.int16, (KEPT, N_FEATURES)),
     ],
     align=True,
 )
-"""One waiting list, in the model's order. `shown` holds once an impression event `confirmed` it."""
+"""One waiting list, in the model's order. `shown` holds positions once an impression event `confirmed` it."""
+
+
+class Waiting(NamedTuple):
+    """The lists of a unit that wait: the ring, slots taken so far, and by an offset's last bits slot + 1."""
+
+    ring: NDArray[np.void]
+    next_slot: NDArray[np.int64]
+    by_offset: NDArray[np.int32]
+
+
+def new_waiting(ring: NDArray[np.void]) -> Waiting:
+    """No list waits yet; `ring`: `RING` rows of `EXPOSURE`."""
+    return Waiting(ring, np.zeros(1, np.int64), np.zeros(BY_OFFSET, np.int32))
 
 
 class Examples(NamedTuple):
     """Labelled lists of one batch: of the first ``filled[0]`` rows the model learns (`value` in steps,
-    `taken` the candidate that came next, `weight` what that is worth); ``filled[1]`` rows of `places`."""
+    `taken` the candidate that was taken, `weight` what that is worth, `shown` positions, `again` 1 where the
+    list was labelled before); ``filled[1]`` rows of `places`, one for a list's first label."""
 
     value: NDArray[np.int16]
     context: NDArray[np.uint8]
     size: NDArray[np.uint8]
     taken: NDArray[np.uint8]
     weight: NDArray[np.uint8]
+    shown: NDArray[np.uint8]
+    again: NDArray[np.uint8]
     places: NDArray[np.int16]
     filled: NDArray[np.int64]
 
@@ -78,6 +109,8 @@ def new_examples(events: int) -> Examples:
         np.zeros(events, np.uint8),
         np.zeros(events, np.uint8),
         np.zeros(events, np.uint8),
+        np.zeros((events, KEPT), np.uint8),
+        np.zeros(events, np.uint8),
         np.zeros((events, 4), np.int16),
         np.zeros(2, np.int64),
     )
@@ -85,8 +118,7 @@ def new_examples(events: int) -> Examples:
 
 @kernel
 def remember(
-    ring: NDArray[np.void],
-    at: int,
+    waiting: Waiting,
     shopper: int,
     offset: int,
     ts_ms: int,
@@ -94,38 +126,60 @@ def remember(
     description: Description,
     ranking: Ranking,
     active: bool,
-) -> None:
-    """Put a list that was measured into slot `at` of the ring, in place of what was there; about 1 µs.
+) -> int:
+    """Put a list that was measured into the ring's oldest slot, whose number + 1 is returned; about 1 µs.
 
     It is the ranking's, before any rule of the shop: those say nothing of what shoppers want.
     """
-    slot = ring[at]
+    at = waiting.next_slot[0] % RING
+    waiting.next_slot[0] += 1
+    waiting.by_offset[offset % BY_OFFSET] = at + 1
+    slot = waiting.ring[at]
     slot.shopper = shopper
     slot.offset = offset
     slot.ts_ms = ts_ms
     slot.active = active
     slot.confirmed = False
+    slot.labelled = False
     slot.size = min(ranking.size[0], KEPT)
     for k in range(HELD):
         slot.context[k] = description.context[k]
     for k in range(slot.size):
         c = ranking.order[k]
         slot.item[k] = pool.item[c]
-        slot.shown[k] = 0
+        slot.shown[k] = NOT_SHOWN
+        slot.led_to[k] = 0
         slot.plain_place[k] = ranking.plain_place[c]
         for f in range(N_FEATURES):
             steps = description.value[f, c] * np.float32(STEPS_PER_UNIT)
             slot.value[k, f] = np.int16(min(max(steps, np.float32(-32768.0)), np.float32(32767.0)))
+    return at + 1  # type: ignore[no-any-return]
 
 
 @kernel
-def confirm(ring: NDArray[np.void], at: int, items: NDArray[np.int32]) -> None:
-    """An impression says that `items` of the list in slot `at` were really seen by the shopper."""
-    slot = ring[at]
+def find(waiting: Waiting, shopper: int, offset: int) -> int:
+    """The slot + 1 of the list that was made for a shopper at this offset; 0 if none waits."""
+    if offset < 0:
+        return 0
+    at = waiting.by_offset[offset % BY_OFFSET]
+    if at == 0 or waiting.ring[at - 1].offset != offset or waiting.ring[at - 1].shopper != shopper:
+        return 0
+    return at  # type: ignore[no-any-return]
+
+
+@kernel
+def confirm(
+    waiting: Waiting, shopper: int, offset: int, items: NDArray[np.int32], positions: NDArray[np.int32]
+) -> None:
+    """An impression says that `items` of the list made at `offset` were seen by the shopper, and where."""
+    at = find(waiting, shopper, offset)
+    if at == 0:
+        return
+    slot = waiting.ring[at - 1]
     for k in range(slot.size):
-        for item in items:
-            if slot.item[k] == item:
-                slot.shown[k] = 1
+        for i in range(len(items)):
+            if slot.item[k] == items[i]:
+                slot.shown[k] = min(positions[i], NOT_SHOWN - 1)
                 slot.confirmed = True
 
 
@@ -135,11 +189,39 @@ def _within(place: int) -> int:
 
 
 @kernel
+def join(
+    waiting: Waiting,
+    row: Row,
+    shopper: int,
+    item: int,
+    code: int,
+    request: int,
+    ts_ms: int,
+    leaders: Leaders,
+    out: Examples,
+) -> None:
+    """Label the list that led to an event: the one made at offset `request` - 1 (its `request_id`), or else
+    the one that waits for the shopper's next item, unless an impression confirmed that one: who says what was
+    shown says what was clicked. `row`: the shopper before the event."""
+    at = find(waiting, shopper, request - 1)
+    if at == 0:
+        at = row.exposure
+        if at == 0 or row.recent[0] == item + 1 or waiting.ring[at - 1].confirmed:
+            return
+    if at == row.exposure:
+        row.exposure = 0
+    slot = waiting.ring[at - 1]
+    if slot.shopper == shopper and ts_ms - slot.ts_ms <= WINDOW_MS:
+        label(slot, item, code, row.recent[0] - 1, leaders, out)
+
+
+@kernel
 def label(slot: Row, item: int, code: int, last_item: int, leaders: Leaders, out: Examples) -> None:
-    """Turn a waiting list into an example: `item` is what came next, by an event of kind `code`.
+    """Turn a waiting list into an example: `item` was taken, by an event of kind `code`.
 
     Learned from: the candidate that was taken against all others (of those confirmed as seen, if the app said
-    so). A list without the item teaches nothing about ranking.
+    so), once by each kind of event. A list without the item teaches nothing about ranking. The live quality
+    counts a list once.
     """
     hit = -1
     for k in range(slot.size):
@@ -156,6 +238,18 @@ def label(slot: Row, item: int, code: int, last_item: int, leaders: Leaders, out
             break
         if leaders.overall[k] - 1 != last_item:
             place += 1
+    again = slot.labelled
+    slot.labelled = True
+    if not again:
+        _place(slot, hit, popular, out)
+    led_to = BOUGHT if code == PURCHASE else IN_CART if code == CART else CLICKED
+    if hit >= 0 and not slot.led_to[hit] & led_to:
+        slot.led_to[hit] |= led_to
+        _teach(slot, hit, code, again, out)
+
+
+@kernel
+def _place(slot: Row, hit: int, popular: int, out: Examples) -> None:
     n = out.filled[1]
     plain = _within(slot.plain_place[hit]) if hit >= 0 else -1
     model = _within(hit) if hit >= 0 else -1
@@ -164,16 +258,17 @@ def label(slot: Row, item: int, code: int, last_item: int, leaders: Leaders, out
     out.places[n, MODEL] = model
     out.places[n, POPULAR] = popular
     out.filled[1] += 1
-    if hit >= 0:
-        _teach(slot, hit, code, out)
 
 
 @kernel
-def _teach(slot: Row, hit: int, code: int, out: Examples) -> None:
+def _teach(slot: Row, hit: int, code: int, again: bool, out: Examples) -> None:
+    """What was taken without having been shown was not clicked at a place: no positions then."""
     n, size = out.filled[0], 0
+    placed = slot.confirmed and slot.shown[hit] != NOT_SHOWN
     for k in range(slot.size):
-        if k != hit and slot.confirmed and not slot.shown[k]:
+        if k != hit and slot.confirmed and slot.shown[k] == NOT_SHOWN:
             continue
+        out.shown[n, size] = slot.shown[k] if placed else NOT_SHOWN
         if k == hit:
             out.taken[n] = size
         for f in range(N_FEATURES):
@@ -185,4 +280,5 @@ def _teach(slot: Row, hit: int, code: int, out: Examples) -> None:
         out.context[n, k] = slot.context[k]
     out.size[n] = size
     out.weight[n] = WORTH[code]
+    out.again[n] = again
     out.filled[0] += 1

@@ -29,7 +29,7 @@ from stream.items.at_once import AtOnce, take_in
 from stream.items.facts import Facts, hear
 from stream.recommend.candidates import ask_ahead, ask_for_second_step
 from stream.recommend.encode import Lists
-from stream.recommend.exposures import RING, WINDOW_MS, Examples, label, remember
+from stream.recommend.exposures import Examples, Waiting, join, remember
 from stream.recommend.make import Ranker, make_list, make_measured_list, ranked
 from stream.recommend.pool import clear
 from stream.recommend.popular import Leaders
@@ -59,8 +59,7 @@ class Shoppers(NamedTuple):
     next_history: NDArray[np.int64]
     room: Room
     seen: Seen
-    ring: NDArray[np.void]
-    next_slot: NDArray[np.int64]
+    waiting: Waiting
     clock_ms: NDArray[np.int64]
     counts: NDArray[np.int64]
     positions: NDArray[np.int64]
@@ -79,6 +78,7 @@ class Events(NamedTuple):
     session: NDArray[np.uint64]
     order: NDArray[np.uint64]
     quantity: NDArray[np.int32]
+    request: NDArray[np.int64]
     shopper: NDArray[np.int32]
     item: NDArray[np.int32]
     gain: NDArray[np.float64]
@@ -208,16 +208,14 @@ def _receive(shoppers: Shoppers, row: Row, events: Events, e: int) -> None:
 def _label(
     shoppers: Shoppers, row: Row, events: Events, e: int, leaders: Leaders, examples: Examples
 ) -> None:
-    """Close the shopper's waiting list, if this event tells what came of it."""
-    code, item = events.code[e], events.item[e]
+    """Label the list that led to this event, if it is one that tells."""
+    code, request = events.code[e], events.request[e]
     step = code == VIEW or code == CART or code == LIKE or code == RATING or code == PURCHASE
-    if row.exposure == 0 or not step or row.recent[0] == item + 1:
-        return
-    slot = shoppers.ring[row.exposure - 1]
-    row.exposure = 0
-    if slot.shopper == events.shopper[e] and events.ts_ms[e] - slot.ts_ms <= WINDOW_MS:
-        last = row.recent[0] - 1
-        label(slot, item, code, last, leaders, examples)
+    if step and (row.exposure > 0 or request > 0):
+        join(
+            shoppers.waiting, row, events.shopper[e], events.item[e], code, request, events.ts_ms[e], leaders,
+            examples,
+        )  # fmt: skip
 
 
 @kernel
@@ -305,12 +303,9 @@ def advance(
         # The list before this one is not what the shopper sees any more.
         row.exposure = 0
         if measured and ranked(ranker):
-            at = shoppers.next_slot[0] % RING
-            shoppers.next_slot[0] += 1
-            row.exposure = at + 1
-            remember(
-                shoppers.ring, at, events.shopper[e], events.offset[e], events.ts_ms[e],
-                ranker.pool, ranker.description, ranker.ranking, ranker.scorer.active[0],
+            row.exposure = remember(
+                shoppers.waiting, events.shopper[e], events.offset[e], events.ts_ms[e], ranker.pool,
+                ranker.description, ranker.ranking, ranker.scorer.active[0],
             )  # fmt: skip
         clear(ranker.pool, ranker.facts)
     return n

@@ -18,7 +18,7 @@ from stream.items.unit import ItemUnit
 from stream.learn.examples import pack_examples
 from stream.recommend.candidates import REASONS
 from stream.recommend.encode import Writer, new_lists
-from stream.recommend.exposures import EXPOSURE, RING, confirm, new_examples
+from stream.recommend.exposures import EXPOSURE, RING, confirm, new_examples, new_waiting
 from stream.recommend.make import Ranker, make_lists
 from stream.recommend.rank import LENGTH
 from stream.shoppers.advance import MERGED, Events, Shoppers, advance, advance_at_once
@@ -69,8 +69,7 @@ class ShopperUnit:
             next_history=np.zeros(1, np.int64),
             room=new_room(max_shoppers, capacity, inactive_ms),
             seen=new_seen(),
-            ring=reserve(RING, EXPOSURE),
-            next_slot=np.zeros(1, np.int64),
+            waiting=new_waiting(reserve(RING, EXPOSURE)),
             clock_ms=np.zeros(1, np.int64),
             counts=np.zeros(MERGED + 1, np.int64),
             positions=np.full(BUCKETS, -1, np.int64),
@@ -126,7 +125,7 @@ class ShopperUnit:
             self._apply(
                 decoded.batch, part[-1].offset, ranker, model, sample, now_ms, silent, latest, effects
             )
-            if self._examples.filled[1]:
+            if self._examples.filled.any():
                 examples += pack_examples(self._examples)
         if latest and lists is ListsFor.SHOPPERS and not silent:
             self._publish_latest(latest, ranker, model, now_ms, effects)
@@ -156,7 +155,7 @@ class ShopperUnit:
         gain_at(decay_ts, slow.landmark_ms, slow.half_life_ms, gain)
         events = Events(
             batch.offset, batch.ts_ms, batch.code, batch.event, batch.session, batch.order,
-            batch.quantity, shopper, item, gain,
+            batch.quantity, batch.request, shopper, item, gain,
             numbered([(e, event) for e, event in batch.whole if isinstance(event, Inherit)], self.table),
         )  # fmt: skip
         self._outbox.filled[:] = 0
@@ -178,7 +177,7 @@ class ShopperUnit:
             made = advance(*rest) if items is None else advance_at_once(items, *rest)
             start = stop
             if impression is not None:
-                self._confirm(impression, int(shopper[stop]))
+                self._confirm(impression, int(shopper[stop]), int(batch.request[stop]) - 1)
         self.position = upto
         if silent:
             self._packer.skip(self._outbox, self.sent_upto, columns)
@@ -215,21 +214,12 @@ class ShopperUnit:
             for number in gone.tolist():
                 self._owed.pop(number, None)
 
-    def _confirm(self, impression: Impression, shopper: int) -> None:
-        """Mark what an impression says was really shown of the list that waits for its label.
-
-        Its `request_id` is the list's version: lineage, dash, offset.
-        """
-        _, _, offset = (impression.request_id or "").partition("-")
-        exposure = int(self.state.rows["exposure"][shopper])
-        # `isdigit` alone also holds for ², which `int` refuses.
-        if not exposure or not (offset.isascii() and offset.isdigit()):
-            return
-        at = exposure - 1
-        if self.state.ring["shopper"][at] == shopper and self.state.ring["offset"][at] == int(offset):
-            ids = [shown.item_id.encode() for shown in impression.items or []]
-            numbers = [self.table.interner.find(name) for name in ids]
-            confirm(self.state.ring, at, np.array(numbers, np.int32))
+    def _confirm(self, impression: Impression, shopper: int, offset: int) -> None:
+        """Mark what an impression says was really shown, and where, of the list made at `offset`."""
+        numbers = [self.table.interner.find(shown.item_id.encode()) for shown in impression.items]
+        positions = [shown.position for shown in impression.items]
+        places = np.array(numbers, np.int32), np.array(positions, np.int32)
+        confirm(self.state.waiting, shopper, offset, *places)
 
     def _publish(
         self,

@@ -34,13 +34,15 @@ MAX_DRAWS = 64
 
 @dataclass(slots=True)
 class Visit:
-    """An open session. `intent` is a category number; `current` the item last viewed."""
+    """An open session. `intent` is a category number; `current` the item last viewed; `requests` names by
+    item the list that it was found on."""
 
     shopper: Shopper
     session_id: str
     intent: int
     current: int | None = None
     seen: set[int] = field(default_factory=set)
+    requests: dict[int, str] = field(default_factory=dict)
 
 
 class Browsing:

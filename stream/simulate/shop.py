@@ -143,8 +143,8 @@ class Shop:
     def show(self, shopper_id: str, request_id: str, item_ids: list[str]) -> None:
         """Put a list before a shopper: an impression comes with their next view.
 
-        That view carries `request_id` if its item is on the list. A later list replaces one that
-        still waits.
+        That view carries `request_id` if its item is on the list, as do the cart and the purchase that follow
+        from it. A later list replaces one that still waits.
         """
         if shopper_id not in self._world.crowd.by_id:
             raise InputError(f"The simulated shop has no shopper {shopper_id!r}.")

@@ -88,7 +88,8 @@ class Visits:
             if last_bought or rng.random() < WINDOW_CART_ODDS:
                 ts += self._gap_ms()
                 yield ts
-                journal.priced(Cart, shopper.id, line, ts, visit.session_id)
+                request_id = visit.requests.get(item)
+                journal.priced(Cart, shopper.id, line, ts, visit.session_id, request_id=request_id)
                 (bought if last_bought else considered).append(line)
             else:
                 self._judge(visit, item, ts)
@@ -126,6 +127,8 @@ class Visits:
             self._journal.impression(visit, item_ids, request_id, ts)
             if self._world.goods.ids[line.item] not in item_ids:
                 request_id = None
+        if request_id is not None:
+            visit.requests[line.item] = request_id
         context = {"device": self._rng.choice(DEVICES)} if opening else None
         self._journal.priced(
             View, user_id, line, ts, visit.session_id, request_id=request_id, context=context
@@ -149,8 +152,9 @@ class Visits:
         for line in bought:
             quantity = 2 if rng.random() < TWO_UNITS_ODDS else 1
             self._journal.priced(
-                Purchase, shopper.id, line, ts, visit.session_id, order_id=order_id, quantity=quantity
-            )
+                Purchase, shopper.id, line, ts, visit.session_id, order_id=order_id, quantity=quantity,
+                request_id=visit.requests.get(line.item),
+            )  # fmt: skip
             shopper.avoided.add(line.item)
             if rng.random() < RETURN_ODDS:
                 later = ts + int(rng.uniform(*RETURN_DAYS) * DAY_MS)

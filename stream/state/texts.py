@@ -70,3 +70,19 @@ def put(out: NDArray[np.uint8], at: int, data: NDArray[np.uint8], start: int, st
     for k in range(stop - start):
         out[at + k] = data[start + k]
     return at + stop - start
+
+
+@kernel
+def gather(
+    data: NDArray[np.uint8], more: NDArray[np.uint8], spans: NDArray[np.int64], out: NDArray[np.uint8]
+) -> None:
+    """Write what lies at `spans` (n, 2) in `data`, or in `more` behind it, each followed by a NUL."""
+    at = 0
+    for n in range(len(spans)):
+        start, stop = spans[n]
+        if start < len(data):
+            at = put(out, at, data, start, stop)
+        else:
+            at = put(out, at, more, start - len(data), stop - len(data))
+        out[at] = 0
+        at += 1

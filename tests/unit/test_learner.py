@@ -355,6 +355,6 @@ def test_an_impression_leaves_only_what_was_seen_to_learn_from():
     seen = value["items"][:3]
     shown = [{"item_id": name, "position": k} for k, name in enumerate(seen)]
     worker.feed(log([event("impression", "me", ts=T0 + 51, items=shown, request_id=value["version"])], 51))
-    worker.feed(log([event("view", "me", seen[1], T0 + 52)], 52))
+    worker.feed(log([event("view", "me", seen[1], T0 + 52, request_id=value["version"])], 52))
     labelled = Labelled(unpack_examples(worker.examples.pop()))
     assert (labelled.size.tolist(), labelled.taken.tolist()) == ([3], [1])

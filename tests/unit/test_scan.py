@@ -40,7 +40,7 @@ FIELDS: dict[str, Any] = {
     "item_id": ID,
     "session_id": ID,
     "order_id": ID,
-    "request_id": ID,
+    "request_id": st.one_of(ID, st.sampled_from(["1-2", "0000000000001-0000000000000004", "1-²", "-1"])),
     "price": st.one_of(
         st.floats(0, 1e12),
         st.decimals(0, 10**9, places=2).map(float),

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from stream.errors import InputError, SettingsError
-from stream.events.types import AnyEvent, Impression, Purchase, Return, ShopEvent, View
+from stream.events.types import AnyEvent, Cart, Impression, Purchase, Return, ShopEvent, View
 from stream.simulate import Shop, ShopConfig
 
 DAY_MS = 24 * 3_600_000
@@ -246,6 +246,11 @@ def test_a_shown_list_becomes_an_impression_and_its_id_follows_the_view():
     assert len({event.user_id for event in shown}) == len(shown)
     assert all(event.item_id in items for event in clicked)
     assert [place.position for place in shown[0].items] == list(range(120))
+    # What was clicked and then put into the cart and bought says so.
+    named = {(event.session_id, event.item_id, event.request_id) for event in clicked}
+    led_to = [event for event in events if isinstance(event, Cart | Purchase) and event.request_id]
+    assert {type(event) for event in led_to} == {Cart, Purchase}
+    assert {(event.session_id, event.item_id, event.request_id) for event in led_to} <= named
     # What is shown does not sway anybody.
     seen = [(event.user_id, event.item_id) for event in events if isinstance(event, View)]
     plain_events = plain.advance(plain.clock_ms + DAY_MS)

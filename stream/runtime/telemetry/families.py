@@ -30,6 +30,9 @@ LABELS = {
     "table": "`shoppers` or `items`",
     "model": "`share` (the plain order) or the name of the learned model in force",
     "contender": "an order that the learner compares: the plain one, the model's, and simpler ones",
+    "outcome": "`click` (anything that was done with the item) or `purchase`",
+    "challenger": "name of a model that is judged on the same lists, at most 8",
+    "end": "`low` or `high`, of a 95 % interval",
     "rule": "id of a rule of the kind `include-only` that was set aside; no other kind ever is",
     "version": "of the package",
 }
@@ -138,6 +141,30 @@ FAMILIES = (
         "gauge",
         "Mean reciprocal rank of the next item among the first 20 of an order.",
         ("contender",),
+    ),
+    Family("stream_model_drifts", "gauge", "Times that published lists became worse all of a sudden."),
+    Family(
+        "stream_model_expected_ratio",
+        "gauge",
+        "Mean calibrated chance of candidates that were looked at of late.",
+        ("outcome",),
+    ),
+    Family("stream_model_happened_ratio", "gauge", "Share of them that it came true of.", ("outcome",)),
+    Family(
+        "stream_challenger_labelled_lists", "gauge", "Lists that a challenger was judged on.", ("challenger",)
+    ),
+    Family("stream_challenger_hit_ratio", "gauge", "A challenger's hit rate on them.", ("challenger",)),
+    Family(
+        "stream_challenger_reciprocal_rank_ratio",
+        "gauge",
+        "A challenger's mean reciprocal rank on them.",
+        ("challenger",),
+    ),
+    Family(
+        "stream_challenger_lead_ratio",
+        "gauge",
+        "By how much that is above the champion's on the same lists.",
+        ("challenger", "end"),
     ),
 )
 

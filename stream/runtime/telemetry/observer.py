@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
@@ -47,6 +47,7 @@ _ENGINE = {
     "stream_prices_total": "prices",
     "stream_price_moves_total": "price_moves",
     "stream_model_labelled_lists": "labelled_lists",
+    "stream_model_drifts": "drifts",
 }
 """What the engine counts, by metric."""
 _STATE_STAGES = {"shoppers": SHOPPER_STATE, "items": ITEM_STATE}
@@ -208,7 +209,27 @@ class Observer:
         }
         for name, measure in _QUALITY.items():
             values[name] = {(of,): found[measure] for of, found in quality.items() if measure in found}
-        return values
+        chances: dict[str, dict[str, float]] = engine.get("chances") or {}
+        for name in ("expected", "happened"):
+            values[f"stream_model_{name}_ratio"] = {(of,): found[name] for of, found in chances.items()}
+        return values | _of_challengers(engine)
+
+
+def _of_challengers(engine: Mapping[str, Any]) -> Values:
+    """How challengers stand, as the learner last said."""
+    found = engine.get("challengers") or {}
+    lists = engine.get("challenged_lists") or {}
+    ends = {"low": "lead_from", "high": "lead_to"}
+    return {
+        "stream_challenger_labelled_lists": {(name,): lists.get(name, 0) for name in found},
+        "stream_challenger_hit_ratio": {(name,): of["hr@20"]["challenger"] for name, of in found.items()},
+        "stream_challenger_reciprocal_rank_ratio": {
+            (name,): of["mrr@20"]["challenger"] for name, of in found.items()
+        },
+        "stream_challenger_lead_ratio": {
+            (name, end): of["mrr@20"][key] for name, of in found.items() for end, key in ends.items()
+        },
+    }
 
 
 def _version() -> str:
