@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from stream.effects import Effects
+
+SHOPPER_COUNTS = (
+    "events", "duplicates", "crowded", "sessions", "empty_lists",
+    "shoppers_evicted", "shoppers_forgotten", "shoppers_merged",
+)  # fmt: skip
+"""Counters in the order of `stream.shoppers.advance.Shoppers.counts`."""
+
+ITEM_COUNTS = ("pairs", "holes", "repeated", "displaced", "items_evicted", "items_forgotten")
+"""Counters of the item stage."""
 
 
 @dataclass(slots=True)
@@ -42,6 +52,8 @@ class Metrics:
     """Visitors who turned out to be known shoppers, and went into their rows."""
     items_evicted: int = 0
     items_forgotten: int = 0
+    scenario_lists: int = 0
+    """Of other scenarios than `home`."""
     item_lists: int = 0
     prices: int = 0
     price_moves: int = 0
@@ -55,6 +67,11 @@ class Metrics:
     quality: dict[str, dict[str, float]] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
 
+    def add(self, names: Sequence[str], gained: Sequence[int]) -> None:
+        """Add to some counters."""
+        for name, by in zip(names, gained, strict=True):
+            setattr(self, name, getattr(self, name) + by)
+
     def count(self, effects: Effects) -> None:
         """Count what a batch refused, re-keyed and made."""
         self.refused.update(refused.reason for refused in effects.refused)
@@ -62,6 +79,8 @@ class Metrics:
         for values in effects.values:
             if values.kind == "recs":
                 self.recommendations += len(values.ids)
+            elif values.kind.startswith("recs-"):
+                self.scenario_lists += len(values.ids)
             elif values.kind == "price":
                 self.prices += len(values.ids)
             elif values.kind in ("similar", "together"):
