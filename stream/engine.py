@@ -49,10 +49,12 @@ from stream.recommend.make import Ranker
 from stream.recommend.pool import new_pool
 from stream.recommend.popular import Popular
 from stream.recommend.rank import new_ranking, no_scorer
+from stream.recommend.respond import Responder, Response
 from stream.recommend.ruled import new_ruled
 from stream.recommend.scenarios import Now, Scenarios
 from stream.recommend.sources import used
 from stream.rules.book import Rulebook
+from stream.rules.request import RequestContext
 from stream.rules.scenario import HOME, HOME_ALONE, Scenario
 from stream.saving import MESSAGE_EVENTS, Saving
 from stream.shoppers.unit import ShopperUnit
@@ -101,6 +103,7 @@ class Engine:
         self.prices = PriceDesk(self.table, self.catalogue, config.pricing)
         self.rules = Rulebook(self.table, self.catalogue, config.scenarios)
         self.scenarios = Scenarios(config.scenarios, self.rules)
+        self._responder = Responder(self.scenarios, self.rules, self.table, self.catalogue)
         home = config.scenarios[HOME]
         self.shopper_units: dict[int, ShopperUnit] = {}
         self.item_units: dict[int, ItemUnit] = {}
@@ -288,6 +291,16 @@ class Engine:
     def item_lists_again(self, partition: int, items: NDArray[np.int32], now_ms: int) -> list[Values]:
         """All lists of up to a thousand items of a unit, changed or not."""
         return self._item_lists(self._unit(self.item_units, partition, "item-updates"), items, now_ms)
+
+    def recommend(self, request: RequestContext, shopper_id: str | None, now_ms: int) -> Response:
+        """The list for one request, for a shopper or for somebody who is not known. Changes nothing.
+
+        Its anchors come before what the shopper looked at last, and neither they nor `exclude` are shown.
+        Rules are those of the latest time that the engine was told of. Raises `InputError` if there is no
+        such scenario.
+        """
+        now = Now(self._ranker, self.metrics.model, now_ms)
+        return self._responder.respond(request, shopper_id, self.shopper_units.values(), now)
 
     # -- what every worker is told ---------------------------------------------------------------
 
