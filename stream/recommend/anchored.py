@@ -129,6 +129,8 @@ def _rank(row: Row, history: Row, ranker: Ranker, way: Way) -> None:
     if way.category != 0:
         _keep_category(pool, facts, way.category)
     most, active = len(ranking.order), ranker.scorer.active[0]
+    if ranker.ruled.plan.idle and way.per_category == 0:
+        most = min(most, ranker.ruled.length)
     if way.lead >= 0:
         order_by_one(pool, ranker.uses, way.lead, ranker.item_names, ranking, most)
     else:
@@ -155,7 +157,7 @@ def make_anchored_lists(
     way: Way,
     lists: Lists,
 ) -> None:
-    """Rank for copies of shoppers' rows, which are changed; about 10 µs a list.
+    """Rank for copies of shoppers' rows, which are changed; 5 to 10 µs a list.
 
     ``anchors[n]``: item numbers for row n, the latest last, -1 is ignored: as if the shopper had looked at
     them now. Neither they nor `banned` are shown. With a `lead`, the ranker has no model. An empty list is

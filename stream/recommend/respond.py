@@ -58,7 +58,7 @@ class Responder:
     def respond(
         self, request: RequestContext, shopper_id: str | None, units: Iterable[ShopperUnit], now: Now
     ) -> Response:
-        """The list for a shopper whom one of `units` knows, or for anybody; some 50 µs. Raises
+        """The list for a shopper whom one of `units` knows, or for anybody; some 90 µs. Raises
         `InputError` if there is no such scenario."""
         row, histories = _known(shopper_id, units)
         asked = self._rules.asked(request, now.now_ms)

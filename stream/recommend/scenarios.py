@@ -63,7 +63,7 @@ class Scenarios:
         self._writer = Writer(AT_ONCE, LENGTH, REASONS)
 
     def due(self, did: NDArray[np.uint8], code: NDArray[np.uint8]) -> NDArray[np.uint64]:
-        """By event, which of `of_shoppers` are due after it: bits. 2 µs a batch.
+        """By event, which of `of_shoppers` are due after it: bits. 4 µs for ten, 8 for a thousand.
 
         `did`: what came of it (`stream.shoppers.advance.Events`); `code`: its type's.
         """

@@ -24,7 +24,7 @@ class Due:
         self._found: list[tuple[NDArray[np.uint64], NDArray[np.int32], NDArray[np.int64]]] = []
 
     def note(self, events: Events) -> None:
-        """Events of the batch that were applied; 3 µs, however many there are that nothing is due after."""
+        """Events of the batch that were applied; 8 µs, however many there are that nothing is due after."""
         if not self._scenarios.of_shoppers:
             return
         bits = self._scenarios.due(events.did, events.code)
@@ -58,7 +58,7 @@ def lists_of(
     now: Now,
     lineage_ms: int | None = None,
 ) -> list[Values]:
-    """Lists of one scenario for shoppers of a unit by number, made at these offsets; about 15 µs each."""
+    """Lists of one scenario for shoppers of a unit by number, made at these offsets; about 10 µs each."""
     state, out = unit.state, []
     for at in range(0, len(numbers), AT_ONCE):
         some = numbers[at : at + AT_ONCE]
