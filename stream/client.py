@@ -25,7 +25,7 @@ import msgspec
 import redis
 
 from stream.errors import BrokerError, LayoutError
-from stream.values import Price, Ranked, key_of
+from stream.values import Price, Ranked, key_of, kind_of
 
 __all__ = ["Client", "Price", "Recommendations", "Recommended", "decode_list", "key_of"]
 
@@ -98,9 +98,17 @@ class Client:
         except ValueError as error:
             raise BrokerError(f"The Redis URL is not usable ({error}): correct it.") from None
 
-    def recommendations(self, user_id: str, limit: int = 20) -> Recommendations | None:
-        """What to show to a shopper now, at most `limit` items (20 are published)."""
-        return self._list("recs", user_id, limit)
+    def recommendations(
+        self, user_id: str, limit: int = 20, scenario: str = "home"
+    ) -> Recommendations | None:
+        """What to show to a shopper now, at most `limit` items (20 are published): at home, or in another
+        scenario that the workers make lists of for shoppers, such as `cart`, `email` and `buy-again`."""
+        return self._list(kind_of(scenario), user_id, limit)
+
+    def product(self, item_id: str, limit: int = 20) -> Recommendations | None:
+        """What to show on an item's page: as `similar`, but ranked, filled up and under the rules of the
+        shop."""
+        return self._list(kind_of("product"), item_id, limit)
 
     def similar(self, item_id: str) -> Recommendations | None:
         """Items looked at together with this one."""

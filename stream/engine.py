@@ -3,7 +3,7 @@
 ::
 
     events ──▶ shoppers() ──▶ item-updates ──▶ items() ──▶ tick()
-                │  │                                        │  └─▶ similar, together, trending, price
+                │  │                                        │  └─▶ similar, together, trending, price, product
                 │  └─▶ examples ─▶ Learner ─▶ models        └─▶ aggregates
                 └─▶ recs                       │                     │
                       ▲────────── control() ◀──┴─────────────────────┘  and the catalogue
@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
@@ -41,7 +42,7 @@ from stream.items.unit import ItemUnit
 from stream.learn.challenge import Told
 from stream.learn.model import MODEL_KEY, Snapshot, scorer, unpack_snapshot
 from stream.learn.sampling import share_labelled
-from stream.metrics import Metrics
+from stream.metrics import ITEM_COUNTS, SHOPPER_COUNTS, Metrics
 from stream.pricing import PricingConfig
 from stream.pricing.desk import PriceDesk
 from stream.recommend.features import new_description
@@ -49,15 +50,20 @@ from stream.recommend.make import Ranker
 from stream.recommend.pool import new_pool
 from stream.recommend.popular import Popular
 from stream.recommend.rank import new_ranking, no_scorer
+from stream.recommend.respond import Responder, Response
 from stream.recommend.ruled import new_ruled
+from stream.recommend.scenarios import Now, Scenarios
 from stream.recommend.sources import used
 from stream.rules.book import Rulebook
-from stream.rules.scenario import HOME, SHIPPED, Scenario
+from stream.rules.request import RequestContext
+from stream.rules.scenario import HOME, HOME_ALONE, Scenario
 from stream.saving import MESSAGE_EVENTS, Saving
-from stream.shoppers.advance import ACCEPTED, CROWDED, DUPLICATES, EMPTY, EVICTED, FORGOTTEN, MERGED, SESSIONS
 from stream.shoppers.unit import ShopperUnit
 
 U = TypeVar("U")
+
+_counts = attrgetter("touches", *ITEM_COUNTS[:-2], "evicted", "forgotten")
+"""Of an item unit: touches, then what is counted of its stage."""
 
 SWEEP_FROM = 0.8
 """Share of item numbers in use at which those that nothing holds are given back."""
@@ -79,7 +85,7 @@ class EngineConfig:
     inactive_ms: int = 180 * 86_400_000
     rows_saved_per_event: float = 0.0
     sources: tuple[str, ...] = ()
-    scenarios: Mapping[str, Scenario] = field(default_factory=SHIPPED.copy)
+    scenarios: Mapping[str, Scenario] = field(default_factory=HOME_ALONE.copy)
     bounds: Bounds = field(default_factory=Bounds)
     pricing: PricingConfig = field(default_factory=PricingConfig)
 
@@ -97,6 +103,8 @@ class Engine:
         self.foreign = Foreign(self.table)
         self.prices = PriceDesk(self.table, self.catalogue, config.pricing)
         self.rules = Rulebook(self.table, self.catalogue, config.scenarios)
+        self.scenarios = Scenarios(config.scenarios, self.rules)
+        self._responder = Responder(self.scenarios, self.rules, self.table, self.catalogue)
         home = config.scenarios[HOME]
         self.shopper_units: dict[int, ShopperUnit] = {}
         self.item_units: dict[int, ItemUnit] = {}
@@ -196,21 +204,14 @@ class Engine:
             now_ms,
             silent,
             lists or self.lists_for,
+            self.scenarios,
         )
         effects.messages += [Message("examples", None, value, 0) for value in examples]
         if silent:
             self.metrics.replayed += len(records)
             return Effects()
-        gained = unit.state.counts - before
         self.metrics.records += len(records)
-        self.metrics.events += int(gained[ACCEPTED])
-        self.metrics.duplicates += int(gained[DUPLICATES])
-        self.metrics.crowded += int(gained[CROWDED])
-        self.metrics.sessions += int(gained[SESSIONS])
-        self.metrics.empty_lists += int(gained[EMPTY])
-        self.metrics.shoppers_evicted += int(gained[EVICTED])
-        self.metrics.shoppers_forgotten += int(gained[FORGOTTEN])
-        self.metrics.shoppers_merged += int(gained[MERGED])
+        self.metrics.add(SHOPPER_COUNTS, (unit.state.counts - before).tolist())
         self.metrics.last_event_ts_ms = max(self.metrics.last_event_ts_ms, unit.clock_ms)
         self.saving.count(unit, len(records))
         self.metrics.count(effects)
@@ -227,14 +228,8 @@ class Engine:
         if not len(self.popular.numbers):
             # The first that is known of anything: at the next tick it would miss many shoppers.
             self._popularity(effects, now_ms)
-        gained = [now - then for now, then in zip(_counts(unit), before, strict=True)]
-        pairs, touches, holes, repeated, displaced, evicted, forgotten = gained
-        self.metrics.pairs += pairs
-        self.metrics.holes += holes
-        self.metrics.repeated += repeated
-        self.metrics.displaced += displaced
-        self.metrics.items_evicted += evicted
-        self.metrics.items_forgotten += forgotten
+        touches, *gained = [now - then for now, then in zip(_counts(unit), before, strict=True)]
+        self.metrics.add(ITEM_COUNTS, gained)
         self.saving.count(unit, touches + MESSAGE_EVENTS * len(records))
         self.metrics.count(effects)
         return effects
@@ -267,7 +262,8 @@ class Engine:
         effects = Effects()
         units = self.item_units
         self._popularity(effects, now_ms)
-        effects.values += self.publisher.item_lists(units, now_ms, limit)
+        for items, numbers in self.publisher.items_due(units, limit):
+            effects.values += self._item_lists(items, numbers, now_ms)
         prices, moves = self.prices.tick(units, now_ms, limit)
         if prices.ids:
             effects.values.append(prices)
@@ -292,12 +288,21 @@ class Engine:
     def lists_again(self, partition: int, shoppers: NDArray[np.int32], now_ms: int) -> list[Values]:
         """Lists for up to a thousand shoppers of a unit, by number, apart from any event."""
         unit = self._unit(self.shopper_units, partition, "events")
-        return unit.lists_of(shoppers, self._rules_at(now_ms), self.metrics.model, now_ms)
+        return unit.lists_of(shoppers, self._rules_at(now_ms), self.metrics.model, now_ms, self.scenarios)
 
     def item_lists_again(self, partition: int, items: NDArray[np.int32], now_ms: int) -> list[Values]:
-        """`similar` and `together` lists of up to a thousand items of a unit, changed or not."""
-        unit = self._unit(self.item_units, partition, "item-updates")
-        return self.publisher.lists_of(unit, items, now_ms)
+        """All lists of up to a thousand items of a unit, changed or not."""
+        return self._item_lists(self._unit(self.item_units, partition, "item-updates"), items, now_ms)
+
+    def recommend(self, request: RequestContext, shopper_id: str | None, now_ms: int) -> Response:
+        """The list for one request, for a shopper or for somebody who is not known. Changes nothing.
+
+        Its anchors come before what the shopper looked at last, and neither they nor `exclude` are shown.
+        Rules are those of the latest time that the engine was told of. Raises `InputError` if there is no
+        such scenario.
+        """
+        now = Now(self._ranker, self.metrics.model, now_ms)
+        return self._responder.respond(request, shopper_id, self.shopper_units.values(), now)
 
     # -- what every worker is told ---------------------------------------------------------------
 
@@ -358,6 +363,13 @@ class Engine:
 
     # -- helpers ---------------------------------------------------------------------------------
 
+    def _item_lists(self, unit: ItemUnit, items: NDArray[np.int32], now_ms: int) -> list[Values]:
+        """All lists of some items of a unit."""
+        now = Now(self._rules_at(now_ms), self.metrics.model, now_ms)
+        pages, empty = self.scenarios.of_each(unit, items, now)
+        self.metrics.empty_lists += empty
+        return self.publisher.lists_of(unit, items, now_ms) + pages
+
     def _rules_at(self, now_ms: int) -> Ranker:
         """What lists are made from now; 1 µs if no rule has changed."""
         plan, ruled = self.rules.plan(HOME, None, now_ms), self._ranker.ruled
@@ -388,9 +400,3 @@ class Engine:
         if unit is None:
             raise StreamError(f"partition {partition} of {topic} was not opened before its first batch")
         return unit
-
-
-def _counts(unit: ItemUnit) -> tuple[int, ...]:
-    return (
-        unit.pairs, unit.touches, unit.holes, unit.repeated, unit.displaced, unit.evicted, unit.forgotten,
-    )  # fmt: skip

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from stream.effects import Effects
 from stream.learn.model import Snapshot
+
+SHOPPER_COUNTS = (
+    "events", "duplicates", "crowded", "sessions", "empty_lists",
+    "shoppers_evicted", "shoppers_forgotten", "shoppers_merged",
+)  # fmt: skip
+"""Counters in the order of `stream.shoppers.advance.Shoppers.counts`."""
+
+ITEM_COUNTS = ("pairs", "holes", "repeated", "displaced", "items_evicted", "items_forgotten")
+"""Counters of the item stage."""
 
 
 @dataclass(slots=True)
@@ -44,6 +54,8 @@ class Metrics:
     """Visitors who turned out to be known shoppers, and went into their rows."""
     items_evicted: int = 0
     items_forgotten: int = 0
+    scenario_lists: int = 0
+    """Of other scenarios than `home`."""
     item_lists: int = 0
     prices: int = 0
     price_moves: int = 0
@@ -68,6 +80,11 @@ class Metrics:
         self.challengers = {name: of.means() for name, of in snapshot.challengers.items()}
         self.challenged_lists = {name: of.lists for name, of in snapshot.challengers.items()}
 
+    def add(self, names: Sequence[str], gained: Sequence[int]) -> None:
+        """Add to some counters."""
+        for name, by in zip(names, gained, strict=True):
+            setattr(self, name, getattr(self, name) + by)
+
     def count(self, effects: Effects) -> None:
         """Count what a batch refused, re-keyed and made."""
         self.refused.update(refused.reason for refused in effects.refused)
@@ -75,6 +92,8 @@ class Metrics:
         for values in effects.values:
             if values.kind == "recs":
                 self.recommendations += len(values.ids)
+            elif values.kind.startswith("recs-"):
+                self.scenario_lists += len(values.ids)
             elif values.kind == "price":
                 self.prices += len(values.ids)
             elif values.kind in ("similar", "together"):

@@ -16,6 +16,7 @@ from stream.events.records import LogRecord, Record
 from stream.items.sweep import sweep
 from stream.learn.learner import Learner
 from stream.pricing import Mode, PricingConfig
+from stream.rules.request import RequestContext
 
 TICK_EVERY = 500
 """Records between two ticks; early on, after each doubling, so that a first popularity is there soon."""
@@ -132,6 +133,7 @@ def warm_up() -> None:
         value = msgspec.json.encode(event)
         pipeline.push([LogRecord(offset, 0, b"u", value)], offset * 1_000)
     pipeline.drain(0)
+    pipeline.engine.recommend(RequestContext(anchors=["a"], category="c"), "u", 0)
     sweep(
         pipeline.engine.table,
         pipeline.engine.shopper_units.values(),

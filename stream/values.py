@@ -20,6 +20,15 @@ def key_of(prefix: str, kind: str, entity: str) -> str:
     return f"{prefix}:{KEY_VERSION}:{kind}:{{{entity}}}"
 
 
+def kind_of(scenario: str) -> str:
+    """The kind, in the key, of a scenario's lists.
+
+    >>> kind_of("home"), kind_of("cart")
+    ('recs', 'recs-cart')
+    """
+    return "recs" if scenario == "home" else f"recs-{scenario}"
+
+
 class Ranked(msgspec.Struct, frozen=True, omit_defaults=True):
     """A list, best first, in parallel arrays: half the bytes of objects.
 

@@ -25,16 +25,26 @@ EXIT_NOTHING = 1
 
 
 def recs(
-    shopper: Annotated[str, typer.Argument(metavar="SHOPPER", help="The shopper's user_id.")],
+    shopper: Annotated[
+        str, typer.Argument(metavar="SHOPPER", help="The shopper's user_id; for `product` an item_id.")
+    ],
     limit: Annotated[int, typer.Option(min=1, help="Places shown.")] = 20,
+    scenario: Annotated[
+        str, typer.Option(metavar="NAME", help="home, product, cart, email, buy-again or the shop's own.")
+    ] = "home",
     config: ConfigFile = None,
     redis_url: RedisUrl = None,
     prefix: Prefix = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Show what is recommended to a shopper now."""
+    of = _key(config, scenario)
     with _client(config, redis_url, prefix) as client:
-        _show({"user_id": shopper}, client.recommendations(shopper, limit), f"shopper {shopper}", as_json)
+        found = client.recommendations(shopper, limit, scenario)
+        where = "" if scenario == "home" else f" in the scenario {scenario}"
+        _show(
+            {f"{of}_id": shopper}, found, f"{'item' if of == 'item' else 'shopper'} {shopper}{where}", as_json
+        )
 
 
 def similar(
@@ -87,6 +97,15 @@ def price(
         answer["generated_at"] = moment(found.generated_at)
         answer["since"] = moment(found.since_ms) if found.since_ms else "never moved"
         facts({name: value for name, value in answer.items() if name != "since_ms"})
+
+
+def _key(config: Path | None, scenario: str) -> str:
+    """Whose lists a scenario's are: `user` or `item`. `InputError` for a name that the settings know nothing
+    of."""
+    from stream.rules.scenario import find
+    from stream.runtime.scenarios import load as load_scenarios
+
+    return "item" if find(load_scenarios(load(config).scenarios), scenario).key == "item" else "user"
 
 
 def _client(config: Path | None, redis_url: str | None, prefix: str | None) -> Client:

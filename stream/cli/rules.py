@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,8 +37,10 @@ def put(
     Workers have them in force as soon as they have read them. If one rule of the file is malformed none is
     written. Whether its attributes exist only workers know: a rule waits until an item has them.
     """
-    rules = _read(file)
+    from stream.runtime.scenarios import load as load_scenarios
+
     settings = load(config, bootstrap=bootstrap, namespace=namespace)
+    rules = _read(file, load_scenarios(settings.scenarios))
     written = {key.encode(): json.dumps(rule).encode() for key, rule in rules.items()}
     asyncio.run(compacted.put(settings, TOPIC, written))
     if as_json:
@@ -81,11 +84,10 @@ def list_rules(
         note("There are no rules.")
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path, scenarios: Collection[str]) -> dict[str, Any]:
     """Rules by id, as they stand in a file; `InputError` if one of them could never be in force."""
     from stream.rules.condition import Refusal, UnknownAttribute
     from stream.rules.rule import check_key, check_rule, parse
-    from stream.rules.scenario import SHIPPED
 
     try:
         rules = json.loads(file.read_text(encoding="utf-8"))
@@ -98,7 +100,7 @@ def _read(file: Path) -> dict[str, Any]:
     for key, rule in rules.items():
         try:
             check_key(key.encode())
-            check_rule(parse(json.dumps(rule).encode()), (), SHIPPED)
+            check_rule(parse(json.dumps(rule).encode()), (), scenarios)
         except UnknownAttribute:
             continue
         except (Refusal, UnicodeError) as error:

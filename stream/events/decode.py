@@ -153,7 +153,8 @@ def _event(
         return None
     ids = f"{event.user_id}{event.item_id}{event.event_id}{event.session_id}{event.order_id}"
     if isinstance(event, types.Inherit):
-        ids += "".join([*event.viewed, *event.seen, *event.hidden, *(of.item_id for of in event.bought)])
+        ids += "".join([*event.viewed, *event.seen, *event.hidden, *event.cart, *event.shown])
+        ids += "".join(of.item_id for of in event.bought)
     if isinstance(event, types.Claim):
         ids += event.heir
     if min(ids) < _SPACE:

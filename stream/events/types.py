@@ -155,7 +155,8 @@ class Claim(Event, frozen=True, kw_only=True, tag="claim"):
 class Inherit(Event, frozen=True, kw_only=True, tag="inherit"):
     """Written by a worker that was claimed from: what was known of the visitor `session_id`, who is this
     shopper, and is forgotten there. `viewed`: latest first, of which the first `in_session` in one session;
-    `seen`, `bought` and `hidden`: oldest first; `events`: how many there were, the last at `ts`."""
+    `seen`, `bought`, `hidden`, `cart` and `shown`: oldest first; `events`: how many there were, the last at
+    `ts`."""
 
     session_id: Id
     events: Annotated[int, Meta(ge=1)]
@@ -164,6 +165,8 @@ class Inherit(Event, frozen=True, kw_only=True, tag="inherit"):
     seen: Annotated[list[Id], Meta(max_length=1000)]
     bought: Annotated[list[Bought], Meta(max_length=1000)]
     hidden: Annotated[list[Id], Meta(max_length=1000)]
+    cart: Annotated[list[Id], Meta(max_length=1000)] = []
+    shown: Annotated[list[Id], Meta(max_length=1000)] = []
 
 
 ShopEvent = (

@@ -47,17 +47,19 @@ class Publisher:
 
     # -- item-to-item lists ----------------------------------------------------------------------
 
-    def item_lists(self, units: Mapping[int, ItemUnit], now_ms: int, limit: int) -> list[Values]:
-        """`similar` and `together` lists of up to `limit` items whose rows changed, those first whose rows
-        changed much; else the oldest change first."""
+    def items_due(
+        self, units: Mapping[int, ItemUnit], limit: int
+    ) -> list[tuple[ItemUnit, NDArray[np.int32]]]:
+        """Up to `limit` items whose rows changed, by unit, those first whose rows changed much; else the
+        oldest change first."""
         rows = self._table.rows
         numbers = pop_lists(self._table.lists_due, rows, min(limit, AT_ONCE))
         numbers = numbers[rows["owned"][numbers]]
-        out: list[Values] = []
+        out = []
         for home in np.unique(rows["home"][numbers]).tolist():
             unit = units.get(home - 1)
             if unit is not None:
-                out += self.lists_of(unit, numbers[rows["home"][numbers] == home], now_ms)
+                out.append((unit, numbers[rows["home"][numbers] == home]))
         return out
 
     def lists_of(self, unit: ItemUnit, numbers: NDArray[np.int32], now_ms: int) -> list[Values]:

@@ -89,3 +89,5 @@ def _mark_histories(rows: NDArray[np.void], used: int, held: NDArray[np.bool_]) 
     for i in range(used + 1):
         _mark(rows[i].bought, held)
         _mark(rows[i].hidden, held)
+        _mark(rows[i].cart, held)
+        _mark(rows[i].shown, held)

@@ -53,14 +53,20 @@ def make_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> b
     the shop leave nothing of it. About 8 µs. Leaves the pool: `clear` it."""
     most = LENGTH if ranker.ruled.plan.idle else REACH
     rank(row, history, ranker, most, not ranker.scorer.active[0], ranker.scorer.active[0])
-    return fill(row, ranker, lists, n)
+    return fill(row, history, ranker, lists, n)
 
 
 @kernel
 def rank(row: Row, history: Row, ranker: Ranker, most: int, plain: bool, by_model: bool) -> None:
     """The first `most` candidates of one shopper, in plain order, in the model's, or both."""
+    gather(ranker.pool, ranker.uses, ranker.items, ranker.wanted, ranker.facts, ranker.leaders, row, history)
+    order(row, ranker, most, plain, by_model)
+
+
+@kernel
+def order(row: Row, ranker: Ranker, most: int, plain: bool, by_model: bool) -> None:
+    """Put the first `most` candidates of the pool in order."""
     pool, names, ranking = ranker.pool, ranker.item_names, ranker.ranking
-    gather(pool, ranker.uses, ranker.items, ranker.wanted, ranker.facts, ranker.leaders, row, history)
     if plain:
         order_plainly(pool, ranker.uses, names, ranking, most)
         if by_model:
@@ -72,13 +78,13 @@ def rank(row: Row, history: Row, ranker: Ranker, most: int, plain: bool, by_mode
 
 
 @kernel
-def fill(row: Row, ranker: Ranker, lists: Lists, n: int) -> bool:
+def fill(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> bool:
     """Write what was ranked into list `n`, in the order that is to be published; whether it is to be."""
     pool, ranking, active = ranker.pool, ranker.ranking, ranker.scorer.active[0]
     if active:
         chances(pool.size[0], ranking)
     if not ranker.ruled.plan.idle:
-        size = fill_by_rules(row, ranker.ruled, pool, ranking, ranker.scorer, lists, n)
+        size = fill_by_rules(row, history, ranker.ruled, pool, ranking, ranker.scorer, lists, n)
         return size > 0 or ranked(ranker)
     size = min(ranking.size[0 if active else 1], ranker.ruled.length)
     for k in range(size):
@@ -103,7 +109,7 @@ def ranked(ranker: Ranker) -> bool:
 def make_measured_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> bool:
     """As `make_list`, of a list that will be labelled: both orders, as far as they are learned from."""
     rank(row, history, ranker, KEPT if ranker.ruled.plan.idle else REACH, True, True)
-    return fill(row, ranker, lists, n)
+    return fill(row, history, ranker, lists, n)
 
 
 @long_kernel

@@ -14,6 +14,10 @@ from stream.state.jit import kernel
 LIMIT = 512
 """Candidates held while a list is made; some 200 are usual."""
 
+BANNED_MOST = 2048
+"""Items kept out of a list: what a request does not want, and what its shopper hid, bought or has in the
+cart."""
+
 SHARE, RECENT, LAST, STEP, HOP, BOUGHT, LED_TO, VISITED, SEEN, OWNED, FILL = range(11)
 """Columns of `Pool.score`, by source.
 
@@ -41,14 +45,14 @@ class Pool(NamedTuple):
 
 
 def new_pool() -> Pool:
-    """An empty pool, 27 KB; it is reused."""
+    """An empty pool, 33 KB; it is reused."""
     score = np.zeros((COLUMNS, LIMIT), np.float32)
     return Pool(
         np.zeros(LIMIT, np.int32),
         np.zeros(LIMIT, np.uint8),
         score,
         score.view(np.int32),
-        np.zeros(LIMIT, np.int32),
+        np.zeros(BANNED_MOST, np.int32),
         np.zeros(2, np.int64),
     )
 
@@ -72,7 +76,7 @@ def put(pool: Pool, facts: Facts, item: int, reason: int) -> int:
 @kernel
 def ban(pool: Pool, facts: Facts, item: int) -> None:
     """Keep `item` (number + 1; 0 is ignored) out of this list. Before any candidate is put in."""
-    if item > 0 and facts.mark[item - 1] == 0 and pool.size[1] < LIMIT:
+    if item > 0 and facts.mark[item - 1] == 0 and pool.size[1] < len(pool.banned):
         facts.mark[item - 1] = BANNED
         pool.banned[pool.size[1]] = item - 1
         pool.size[1] += 1

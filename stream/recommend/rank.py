@@ -27,6 +27,9 @@ NOT_PLACED = 255
 
 _HOP_WORTH = np.float32(1e-3)
 
+_REST_WORTH = np.float32(1e-3)
+"""Of all other shares, where one source goes before the others."""
+
 
 class Scorer(NamedTuple):
     """A linear model as arrays: the worth of a candidate is the sum of its features times the weights of
@@ -59,18 +62,18 @@ class Ranking(NamedTuple):
     size: NDArray[np.int64]
 
 
-def new_ranking() -> Ranking:
-    """Room for one pool."""
+def new_ranking(reach: int = REACH) -> Ranking:
+    """Room for one pool, of which up to `reach` candidates are put in order."""
     chance = np.zeros(LIMIT, np.float32)
     return Ranking(
         np.zeros(LIMIT, np.float32),
         np.zeros(LIMIT, np.float32),
         chance,
         chance.view(np.int32),
-        np.zeros(REACH, np.int32),
-        np.zeros(REACH, np.int32),
+        np.zeros(reach, np.int32),
+        np.zeros(reach, np.int32),
         np.zeros(LIMIT, np.uint8),
-        np.zeros(REACH, np.float32),
+        np.zeros(reach, np.float32),
         np.zeros(2, np.int64),
     )
 
@@ -78,16 +81,41 @@ def new_ranking() -> Ranking:
 @kernel
 def order_plainly(pool: Pool, uses: NDArray[np.bool_], names: Names, ranking: Ranking, most: int) -> None:
     """The first `most` by the sum of the shares, of those that have any or fill up and were not bought."""
-    n, plain, score = pool.size[0], ranking.plain, pool.score
+    _add_shares(pool, uses, ranking)
+    size = _best(ranking.plain, pool, names, pool.size[0], most, ranking.kept, ranking.plain_order)
+    ranking.size[1] = _any(ranking, size)
+
+
+@kernel
+def order_by_one(
+    pool: Pool, uses: NDArray[np.bool_], lead: int, names: Names, ranking: Ranking, most: int
+) -> None:
+    """As `order_plainly`, but what source `lead` says goes before all that others say."""
+    _add_shares(pool, uses, ranking)
+    plain, score = ranking.plain, pool.score
+    for c in range(pool.size[0]):
+        if lead == OWNED or score[OWNED, c] == 0.0:
+            plain[c] = score[lead, c] + _REST_WORTH * plain[c]
+    size = _best(plain, pool, names, pool.size[0], most, ranking.kept, ranking.plain_order)
+    ranking.size[1] = _any(ranking, size)
+
+
+@kernel
+def _add_shares(pool: Pool, uses: NDArray[np.bool_], ranking: Ranking) -> None:
+    plain, score = ranking.plain, pool.score
     by_view = SHARE if uses[SHARE] else RECENT if uses[RECENT] else LAST if uses[LAST] else STEP
-    for c in range(n):
+    for c in range(pool.size[0]):
         shares = score[by_view, c] + score[BOUGHT, c] + score[LED_TO, c]
         shares += score[FILL, c] + _HOP_WORTH * score[HOP, c]
         plain[c] = np.float32(0.0) if score[OWNED, c] > 0 else shares
-    size = _best(plain, pool, names, n, most, ranking.kept, ranking.plain_order)
-    while size > 0 and plain[ranking.plain_order[size - 1]] <= 0.0:
+
+
+@kernel
+def _any(ranking: Ranking, size: int) -> int:
+    """How many of the first `size` in plain order have any score."""
+    while size > 0 and ranking.plain[ranking.plain_order[size - 1]] <= 0.0:
         size -= 1
-    ranking.size[1] = size
+    return size
 
 
 @kernel

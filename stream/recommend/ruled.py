@@ -9,18 +9,20 @@ from numpy.typing import NDArray
 
 from stream.recommend.candidates import PINNED
 from stream.recommend.encode import Lists
-from stream.recommend.pool import LIMIT, Pool
+from stream.recommend.pool import Pool
 from stream.recommend.rank import REACH, Ranking, Scorer, probability
 from stream.rules.arrange import arrange
-from stream.rules.plan import PIN, Arranged, Plan, Work, new_arranged, new_work
+from stream.rules.plan import PIN, ROTATE, Arranged, Plan, Work, new_arranged, new_work
 from stream.rules.request import NO_CATEGORY, Asked
+from stream.shoppers.row import SHOWN
 from stream.state.jit import Row, kernel
 
 
 class Ruled(NamedTuple):
     """The rules in force at `now_ms` (the engine's), the most items of a list, and room to arrange one.
 
-    `item` and `score`: the ranking as `arrange` takes it; `banned`: what this shopper is not to be shown.
+    `item` and `score`: the ranking as `arrange` takes it; `shown`: what this shopper was shown and did not
+    take, if a rule asks for it; `category`: of what is asked for (`NO_CATEGORY`: any).
     """
 
     plan: Plan
@@ -30,7 +32,8 @@ class Ruled(NamedTuple):
     out: Arranged
     item: NDArray[np.int32]
     score: NDArray[np.float64]
-    banned: NDArray[np.int32]
+    shown: NDArray[np.int32]
+    category: int
 
 
 def new_ruled(plan: Plan, length: int, max_items: int) -> Ruled:
@@ -43,15 +46,17 @@ def new_ruled(plan: Plan, length: int, max_items: int) -> Ruled:
         new_arranged(),
         np.zeros(REACH, np.int32),
         np.zeros(REACH),
-        np.zeros(LIMIT, np.int32),
+        np.zeros(SHOWN, np.int32),
+        NO_CATEGORY,
     )
 
 
 @kernel
 def fill_by_rules(
-    row: Row, ruled: Ruled, pool: Pool, ranking: Ranking, scorer: Scorer, lists: Lists, n: int
+    row: Row, history: Row, ruled: Ruled, pool: Pool, ranking: Ranking, scorer: Scorer, lists: Lists, n: int
 ) -> int:
-    """Arrange the first `REACH` candidates and the pins into list `n`; its length. `arrange` says the cost.
+    """Arrange the first candidates, as many as `ruled` has room for, and the pins into list `n`; its length.
+    `arrange` says the cost.
 
     The anchor of conditions is the shopper's last item. What a rule adds to a score it adds in logits to the
     model's, as a logarithm to a plain one: the score published is that of the item as if its odds or share
@@ -59,7 +64,7 @@ def fill_by_rules(
     shown to a shopper who hid it, or looks at it now.
     """
     plan, out, active = ruled.plan, ruled.out, scorer.active[0]
-    known = min(ranking.size[0 if active else 1], REACH)
+    known = min(ranking.size[0 if active else 1], len(ruled.item))
     order = ranking.order if active else ranking.plain_order
     for k in range(known):
         c = order[k]
@@ -68,11 +73,11 @@ def fill_by_rules(
     pins = plan.first[PIN] < plan.first[PIN + 1]
     asked = Asked(
         row.recent[0] - 1,
-        NO_CATEGORY,
+        ruled.category,
         pool.banned,
         pool.size[1] if pins else 0,
-        ruled.banned,
-        0,
+        ruled.shown,
+        _shown(history, ruled) if plan.first[ROTATE] < plan.first[ROTATE + 1] else 0,
         ruled.length,
         ruled.now_ms,
     )
@@ -95,3 +100,14 @@ def fill_by_rules(
                 lists.score[n, k] = ranking.plain[c] * factor
     lists.size[n] = size
     return size
+
+
+@kernel
+def _shown(history: Row, ruled: Ruled) -> int:
+    """Write what this shopper was shown and did not take to `ruled.shown`; how much. 60 ns at most."""
+    n = 0
+    for k in range(min(history.n_shown, SHOWN)):
+        if history.shown[k] > 0:
+            ruled.shown[n] = history.shown[k] - 1
+            n += 1
+    return n

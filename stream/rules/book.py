@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.errors import InputError
 from stream.items.catalogue import Catalogue
 from stream.items.table import ItemTable
 from stream.rules.attributes import Attributes
@@ -17,7 +16,7 @@ from stream.rules.matches import KNOWN, Matches, conditions_of
 from stream.rules.plan import MAX_RULES, Compiled, Plan, compiled, ordered
 from stream.rules.request import Asked, RequestContext, asked
 from stream.rules.rule import Hide, Pin, Rule, Targeted, Unhide, check_key, check_rule, parse
-from stream.rules.scenario import Scenario
+from stream.rules.scenario import Scenario, find
 
 AGE_STEP_MS = 3_600_000
 """How often, in event time, conditions on age are looked at again."""
@@ -187,9 +186,7 @@ class Rulebook:
         return self._plans[of]
 
     def _scenario(self, name: str) -> Scenario:
-        if name not in self.scenarios:
-            raise InputError(f"There is no scenario {name!r}; there are {', '.join(sorted(self.scenarios))}.")
-        return self.scenarios[name]
+        return find(self.scenarios, name)
 
     @property
     def _in_use(self) -> bool:

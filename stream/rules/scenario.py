@@ -6,12 +6,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Collection, Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from stream.errors import InputError
+from stream.events.codes import CART, HIDE, LIKE, PROFILE, PURCHASE, RATING, REMOVE, RETURN, SEARCH, VIEW
+from stream.recommend.pool import OWNED
 from stream.recommend.rank import LENGTH
 from stream.recommend.sources import SOURCES
 from stream.rules.rule import KINDS
@@ -22,14 +24,42 @@ MAX_SCENARIOS = 62
 ALWAYS = frozenset({"exclude", "include-only", "hide", "unhide"})
 """Kinds that no scenario can do without: what must not be shown is not shown anywhere."""
 
+EVERY, SESSION = "every", "session"
+"""Of `after`: every event, and the first one of a session."""
+
+AFTER = {
+    "view": VIEW,
+    "cart": CART,
+    "remove_from_cart": REMOVE,
+    "purchase": PURCHASE,
+    "return": RETURN,
+    "search": SEARCH,
+    "rating": RATING,
+    "like": LIKE,
+    "hide": HIDE,
+    "profile": PROFILE,
+}
+"""Codes of the event types after which a list may be made."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _AT = re.compile(r" - at `\$\.?(.*)`$")
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One scenario. `sources`: where candidates come from (`stream.recommend.sources`); `length`: items of a
-    list, at most; `rules`: kinds that apply beside `ALWAYS`, None means all."""
+    list, at most; `rules`: kinds that apply beside `ALWAYS`, None means all.
 
+    `key`: whose lists are published, a shopper's or an item's; `after`: the events after which a shopper's is
+    made; none means that it is made for requests only. `anchors`: what it begins with. `first`: the source
+    that goes before the others. `without`: what is left out. `per_category`: items of one category, at
+    most."""
+
+    key: Literal["shopper", "item"] = "shopper"
+    after: tuple[str, ...] = ()
+    anchors: Literal["window", "cart"] = "window"
+    first: str | None = None
+    without: tuple[Literal["window", "cart", "bought"], ...] = ()
+    per_category: Annotated[int, Meta(ge=1, le=LENGTH)] | None = None
     sources: Annotated[tuple[str, ...], Meta(min_length=1, max_length=len(SOURCES))]
     length: Annotated[int, Meta(ge=1, le=LENGTH)] = LENGTH
     rules: tuple[str, ...] | None = None
@@ -40,10 +70,13 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 HOME = "home"
-"""The scenario whose lists workers publish for every shopper."""
+"""The scenario whose lists workers publish for every shopper after every event."""
 
-SHIPPED = {HOME: Scenario(sources=tuple(SOURCES))}
-"""The scenarios of an engine that is told of no others: what the shipped files say."""
+HOME_ALONE = {HOME: Scenario(sources=tuple(SOURCES), after=(EVERY,))}
+"""The scenarios of an engine that is told of no others, as of evaluations: the shipped `home`."""
+
+_OF_HOME = ("sources", "after", "length", "rules")
+_FIRST = tuple(name for name, number in SOURCES.items() if number <= OWNED)
 
 
 def parse(file: str, text: str) -> Scenario:
@@ -58,6 +91,13 @@ def parse(file: str, text: str) -> Scenario:
         raise InputError(f"The scenario file {file} is unusable: {said} (its keys are {fields}).") from None
     _known(file, "sources", scenario.sources, SOURCES)
     _known(file, "rules", scenario.rules or (), KINDS)
+    _known(file, "after", scenario.after, (EVERY, SESSION, *AFTER))
+    if scenario.first is not None:
+        _known(file, "first", [scenario.first], [name for name in scenario.sources if name in _FIRST])
+    if scenario.key == "item" and scenario.after:
+        raise InputError(
+            f"The scenario file {file} has 'after', but lists of items are made when their neighbours change."
+        )
     return scenario
 
 
@@ -67,6 +107,24 @@ def _known(file: str, key: str, names: Collection[str], allowed: Collection[str]
             raise InputError(
                 f"The scenario file {file} has {name!r} in {key!r}; allowed are {', '.join(allowed)}."
             )
+
+
+def _check_home(file: str, home: Scenario) -> None:
+    """Its lists are made with every event, by a shorter way."""
+    for key in Scenario.__struct_fields__:
+        if key not in _OF_HOME and getattr(home, key) != getattr(HOME_ALONE[HOME], key):
+            raise InputError(
+                f"The scenario file {file} has {key!r}; allowed there are {', '.join(_OF_HOME)}."
+            )
+    if home.after not in ((), (EVERY,)):
+        raise InputError(f"The scenario file {file} has another 'after' than {EVERY!r}: leave it out.")
+
+
+def find(scenarios: Mapping[str, Scenario], name: str) -> Scenario:
+    """A scenario by name. Raises `InputError`, one sentence that names those that there are."""
+    if name not in scenarios:
+        raise InputError(f"There is no scenario {name!r}; there are {', '.join(sorted(scenarios))}.")
+    return scenarios[name]
 
 
 def parse_all(files: Mapping[str, str]) -> dict[str, Scenario]:
@@ -79,6 +137,8 @@ def parse_all(files: Mapping[str, str]) -> dict[str, Scenario]:
                 f"The scenario file {file} has an unusable name: small letters, digits, - and _ only."
             )
         scenarios[name] = parse(file, files[file])
+        if name == HOME:
+            _check_home(file, scenarios[name])
     if len(scenarios) > MAX_SCENARIOS:
         raise InputError(f"There are {len(scenarios)} scenario files, and {MAX_SCENARIOS} may be.")
     return scenarios

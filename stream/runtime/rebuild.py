@@ -44,7 +44,7 @@ async def rebuild(
         await redis.write(values)
         done += step
         for some in values:
-            counts[some.kind] += len(some.ids)
+            counts[some.kind] = counts.get(some.kind, 0) + len(some.ids)
         told(done, refill.total)
         await asyncio.sleep(max(0.0, began + sum(counts.values()) / values_per_s - clock()))
     return {

@@ -112,7 +112,7 @@ class Settings(BaseSettings):
         "shadow", description="no prices, proposals only, or published"
     )
     scenarios: Path | None = Field(
-        None, description="folder of `home.toml`, the shop's own in place of the shipped one"
+        None, description="folder of the shop's own scenarios, beside the shipped ones or in their place"
     )
     max_age_days: float = Field(
         20 * _YEAR_DAYS,

@@ -36,7 +36,17 @@ from stream.recommend.popular import Leaders
 from stream.shoppers.duplicates import Seen, first_time, own_id
 from stream.shoppers.emit import Outbox, emit_bought, emit_led_to, emit_touch, emit_viewed
 from stream.shoppers.evict import Room, admit, drop, expire
-from stream.shoppers.history import already_bought, buy, hide, show_again, take_back
+from stream.shoppers.history import (
+    already_bought,
+    buy,
+    hide,
+    put_in_cart,
+    show_again,
+    take_back,
+    take_notice,
+    take_out_of_cart,
+)
+from stream.shoppers.impressed import remember_shown
 from stream.shoppers.merge import leave, take_history, take_over
 from stream.shoppers.row import BASKET
 from stream.shoppers.session import begin, is_crowd, look_at
@@ -45,6 +55,9 @@ from stream.state.inactive import is_due
 from stream.state.interner import Names
 from stream.state.jit import Row, kernel, long_kernel
 from stream.state.prefetch import LINE_BYTES, prefetch
+
+APPLIED, OPENED = 1, 2
+"""Bits of `Events.did`: the event changed its shopper's row, it opened a session."""
 
 ACCEPTED, DUPLICATES, CROWDED, SESSIONS, EMPTY, EVICTED, FORGOTTEN, MERGED = range(8)
 """Positions in `Shoppers.counts`; the last three count rows."""
@@ -67,9 +80,10 @@ class Shoppers(NamedTuple):
 
 
 class Events(NamedTuple):
-    """One batch as kernels see it: see `stream.events.decode.Batch`; `shopper` and `item` are numbers,
-    `gain` is what an event adds to sums that decay as popularity does, `left` what visitors left to shoppers
-    of the batch."""
+    """One batch as kernels see it: see `stream.events.decode.Batch`; `shopper` and `item` are numbers, `gain`
+    is what an event adds to sums that decay as popularity does, `left` what visitors left to shoppers of the
+    batch, `shown` what its impressions say (`stream.shoppers.impressed`). `did` becomes what came of each
+    event: bits, 0 for one that was passed over."""
 
     offset: NDArray[np.int64]
     ts_ms: NDArray[np.int64]
@@ -83,6 +97,8 @@ class Events(NamedTuple):
     item: NDArray[np.int32]
     gain: NDArray[np.float64]
     left: NDArray[np.void]
+    shown: NDArray[np.void]
+    did: NDArray[np.uint8]
 
 
 @kernel
@@ -178,6 +194,13 @@ def _apply(
         hide(_history(shoppers, row), item)
     elif code == LIKE and row.history > 0:
         show_again(shoppers.histories[row.history], item)
+    if code == CART:
+        put_in_cart(_history(shoppers, row), item)
+    if row.history > 0:
+        if interest:
+            take_notice(shoppers.histories[row.history], item)
+        if code == PURCHASE or code == REMOVE:
+            take_out_of_cart(shoppers.histories[row.history], item)
     if used:
         look_at(row, item)
 
@@ -199,7 +222,7 @@ def _receive(shoppers: Shoppers, row: Row, events: Events, e: int) -> None:
         left = events.left[k]
         if left.at == e:
             take_over(row, left, row.session == events.session[e])
-            if left.bought[0] > 0 or left.hidden[0] > 0:
+            if left.bought[0] > 0 or left.hidden[0] > 0 or left.cart[0] > 0 or left.shown[0] > 0:
                 take_history(_history(shoppers, row), left)
             row.events += left.events
 
@@ -279,13 +302,17 @@ def advance(
             )
         crowd = is_crowd(row, events.ts_ms[e])
         shoppers.counts[CROWDED] += crowd
+        events.did[e] = APPLIED
         inherits = events.code[e] == INHERIT
-        if not inherits or row.events == 0:
-            shoppers.counts[SESSIONS] += begin(row, events.session[e], events.ts_ms[e])
+        if (not inherits or row.events == 0) and begin(row, events.session[e], events.ts_ms[e]):
+            shoppers.counts[SESSIONS] += 1
+            events.did[e] |= OPENED
         if not silent:
             _label(shoppers, row, events, e, ranker.leaders, examples)
         if inherits:
             _receive(shoppers, row, events, e)
+        if events.code[e] == IMPRESSION:
+            remember_shown(_history(shoppers, row), events.shown, e)
         _apply(shoppers, row, events, e, crowd, ranker.facts, out)
         row.events += 1
         row.last_ts_ms = max(row.last_ts_ms, events.ts_ms[e])

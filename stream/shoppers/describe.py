@@ -28,6 +28,9 @@ class ShopperState(msgspec.Struct, frozen=True):
     bought: dict[str, int]
     """Units still held, by item."""
     hidden: list[str]
+    cart: list[str]
+    shown: dict[str, int]
+    """Times that an item was shown and not taken."""
 
 
 def shoppers_of(unit: ShopperUnit) -> NDArray[np.int32]:
@@ -50,6 +53,7 @@ def describe(unit: ShopperUnit, number: int) -> ShopperState:
             bought = name(item - 1).decode()
             held[bought] = held.get(bought, 0) + quantity
     recent = ids(row["recent"])
+    shown = ids(history["shown"])
     return ShopperState(
         user_id=unit.interner.name(number).decode(),
         partition=unit.partition,
@@ -61,4 +65,6 @@ def describe(unit: ShopperUnit, number: int) -> ShopperState:
         basket=ids(row["basket"][: min(int(row["in_basket"]), BASKET)]),
         bought=held,
         hidden=ids(history["hidden"]),
+        cart=ids(history["cart"]),
+        shown={item: shown.count(item) for item in sorted(set(shown))},
     )

@@ -181,6 +181,9 @@ def drop(room: Room, row: Row, histories: NDArray[np.void], number: int) -> None
         history.bought_event[:] = np.uint64(0)
         history.quantity[:] = 0
         history.hidden[:] = 0
+        history.cart[:] = 0
+        history.shown[:] = 0
+        history.n_shown = 0
         room.free_histories[0] += 1
         room.free_histories[room.free_histories[0]] = row.history
     row.events = 0

@@ -1,10 +1,10 @@
-"""A shopper's purchases and hidden items: bounded rings, kept only for those who have any."""
+"""A shopper's purchases, cart, hidden items and what was shown: bounded, kept only for those who have any."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from stream.shoppers.row import BOUGHT, HIDDEN
+from stream.shoppers.row import BOUGHT, CART, HIDDEN, SHOWN
 from stream.state.jit import Row, kernel
 
 
@@ -72,3 +72,47 @@ def excluded(history: Row, item: int) -> bool:
         if history.hidden[k] == item + 1:
             return True
     return False
+
+
+@kernel
+def put_in_cart(history: Row, item: int) -> None:
+    """`item` lies in the cart, on top; the oldest goes if there are `CART` others."""
+    take_out_of_cart(history, item)
+    if history.cart[CART - 1] > 0:
+        for k in range(CART - 1):
+            history.cart[k] = history.cart[k + 1]
+        history.cart[CART - 1] = 0
+    for k in range(CART):
+        if history.cart[k] == 0:
+            history.cart[k] = item + 1
+            return
+
+
+@kernel
+def take_out_of_cart(history: Row, item: int) -> None:
+    """`item` does not lie in the cart any more, however many of it there were. About 10 ns."""
+    n = 0
+    for k in range(CART):
+        if history.cart[k] > 0 and history.cart[k] != item + 1:
+            history.cart[n] = history.cart[k]
+            n += 1
+    for k in range(n, CART):
+        history.cart[k] = 0
+
+
+@kernel
+def show(history: Row, item: int) -> None:
+    """`item` was shown once more; what was shown before `SHOWN` others is forgotten."""
+    history.shown[history.n_shown % SHOWN] = item + 1
+    history.n_shown += 1
+
+
+@kernel
+def take_notice(history: Row, item: int) -> None:
+    """The shopper came to `item`: that it was shown is not held against it any more. About 15 ns, nothing for
+    whoever was shown nothing."""
+    if history.n_shown == 0:
+        return
+    for k in range(SHOWN):
+        if history.shown[k] == item + 1:
+            history.shown[k] = 0

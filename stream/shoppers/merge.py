@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from stream.effects import Message
 from stream.events import types
 from stream.items.table import ItemTable
-from stream.shoppers.history import buy, hide
-from stream.shoppers.row import BOUGHT, HIDDEN, RECENT, SEEN
+from stream.shoppers.history import buy, hide, put_in_cart, show
+from stream.shoppers.row import BOUGHT, CART, HIDDEN, RECENT, SEEN, SHOWN
 from stream.state.jit import Row, kernel
 
 LEFT = np.dtype(
@@ -34,10 +34,12 @@ LEFT = np.dtype(
         ("bought", np.int32, (BOUGHT,)),
         ("quantity", np.int32, (BOUGHT,)),
         ("hidden", np.int32, (HIDDEN,)),
+        ("cart", np.int32, (CART,)),
+        ("shown", np.int32, (SHOWN,)),
     ],
     align=True,
 )
-"""What one visitor leaves: views latest first, the rings oldest first, without gaps."""
+"""What one visitor leaves: views latest first, the rest oldest first, without gaps."""
 
 
 @kernel
@@ -53,6 +55,9 @@ def leave(row: Row, history: Row, at: int, left: Row) -> None:
     left.bought[:] = 0
     left.quantity[:] = 0
     left.hidden[:] = 0
+    left.shown[:] = 0
+    for k in range(CART):
+        left.cart[k] = history.cart[k]
     n = 0
     for k in range(SEEN):
         item = row.seen[(row.n_seen + k) % SEEN]
@@ -71,6 +76,12 @@ def leave(row: Row, history: Row, at: int, left: Row) -> None:
         item = history.hidden[(history.n_hidden + k) % HIDDEN]
         if item > 0:
             left.hidden[n] = item
+            n += 1
+    n = 0
+    for k in range(SHOWN):
+        item = history.shown[(history.n_shown + k) % SHOWN]
+        if item > 0:
+            left.shown[n] = item
             n += 1
 
 
@@ -104,7 +115,7 @@ def take_over(row: Row, left: Row, same_session: bool) -> None:
 
 @kernel
 def take_history(history: Row, left: Row) -> None:
-    """Add a visitor's purchases and hidden items to the shopper's."""
+    """Add a visitor's purchases, cart, hidden items and what was shown to the shopper's."""
     for k in range(BOUGHT):
         if left.bought[k] > 0:
             # No client's retry can come under the shopper's name: the id of the event stays with the visitor.
@@ -112,6 +123,12 @@ def take_history(history: Row, left: Row) -> None:
     for k in range(HIDDEN):
         if left.hidden[k] > 0:
             hide(history, left.hidden[k] - 1)
+    for k in range(CART):
+        if left.cart[k] > 0:
+            put_in_cart(history, left.cart[k] - 1)
+    for k in range(SHOWN):
+        if left.shown[k] > 0:
+            show(history, left.shown[k] - 1)
 
 
 @kernel
@@ -157,6 +174,8 @@ def inherit(claimed: types.Claim, left: Row, table: ItemTable) -> Message:
         seen=ids(left["seen"]),
         bought=[types.Bought(item, max(quantity, 1)) for item, quantity in bought],
         hidden=ids(left["hidden"]),
+        cart=ids(left["cart"]),
+        shown=ids(left["shown"]),
     )
     return Message("events", claimed.heir.encode(), msgspec.json.encode(event))
 
@@ -173,6 +192,8 @@ def numbered(inherited: Sequence[tuple[int, types.Inherit]], table: ItemTable) -
             ("seen", event.seen[-SEEN:]),
             ("bought", [of.item_id for of in bought]),
             ("hidden", event.hidden[-HIDDEN:]),
+            ("cart", event.cart[-CART:]),
+            ("shown", event.shown[-SHOWN:]),
         ):
             left[column][: len(ids)] = table.numbers("\0".join(ids).encode(), len(ids)) + 1
         left["quantity"][: len(bought)] = [of.quantity for of in bought]

@@ -1,4 +1,5 @@
-"""What is known of one shopper: a small row for everybody, a larger one for those who bought or hid."""
+"""What is known of one shopper: a small row for everybody, a larger one for those who bought, put into a
+cart, hid, or were shown something."""
 
 from __future__ import annotations
 
@@ -18,6 +19,12 @@ BOUGHT = 32
 
 HIDDEN = 32
 """Items a shopper asked not to see; the oldest is forgotten first."""
+
+CART = 16
+"""Items remembered to lie in the cart; the one that was put in first is forgotten first."""
+
+SHOWN = 64
+"""Items remembered to have been shown and not taken, each as often as it was shown."""
 
 SHOPPER = np.dtype(
     [
@@ -53,7 +60,11 @@ HISTORY = np.dtype(
         ("hidden", np.int32, (HIDDEN,)),
         ("n_bought", np.int64),
         ("n_hidden", np.int64),
+        ("cart", np.int32, (CART,)),
+        ("shown", np.int32, (SHOWN,)),
+        ("n_shown", np.int64),
     ],
     align=True,
 )
-"""Purchases and hidden items of one shopper: rings, `n_*` counts all ever written."""
+"""Purchases, hidden items and items shown of one shopper: rings, `n_*` counts all ever written. `cart` is
+what lies in it now, oldest first, without gaps."""

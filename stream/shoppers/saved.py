@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from stream.shoppers.unit import ShopperUnit
 
 DTYPES = {"shoppers": SHOPPER, "histories": HISTORY}
-REFERENCES = ("shoppers.recent", "shoppers.seen", "shoppers.basket", "histories.bought", "histories.hidden")
+REFERENCES = (
+    "shoppers.recent", "shoppers.seen", "shoppers.basket",
+    "histories.bought", "histories.hidden", "histories.cart", "histories.shown",
+)  # fmt: skip
 _SEEN = ("seen_old", "seen_young")
 
 

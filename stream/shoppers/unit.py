@@ -21,10 +21,13 @@ from stream.recommend.encode import Writer, new_lists
 from stream.recommend.exposures import EXPOSURE, RING, confirm, new_examples, new_waiting
 from stream.recommend.make import Ranker, make_lists
 from stream.recommend.rank import LENGTH
+from stream.recommend.scenarios import Now, Scenarios
 from stream.shoppers.advance import MERGED, Events, Shoppers, advance, advance_at_once
+from stream.shoppers.due import Due, lists_of
 from stream.shoppers.duplicates import new_seen
 from stream.shoppers.emit import Columns, new_outbox
 from stream.shoppers.evict import MIN_SHOPPERS, new_room
+from stream.shoppers.impressed import impressed
 from stream.shoppers.merge import claim, inherit, numbered
 from stream.shoppers.pack import Packer
 from stream.shoppers.row import HISTORY, SHOPPER
@@ -107,11 +110,14 @@ class ShopperUnit:
         now_ms: int,
         silent: bool,
         lists: ListsFor,
+        scenarios: Scenarios,
     ) -> tuple[Effects, list[bytes]]:
         """One batch in, effects out, and the packed examples that came of it.
 
-        `sample` is the share of lists to be labelled, `model` the name of the model behind `ranker`.
+        `sample` is the share of lists to be labelled, `model` the name of the model behind `ranker`;
+        `scenarios`: those beside `home`, whose lists are made once a batch.
         """
+        due = Due(self, scenarios)
         effects = Effects()
         examples: list[bytes] = []
         latest: list[tuple[NDArray[np.int32], NDArray[np.int64]]] | None = (
@@ -123,12 +129,14 @@ class ShopperUnit:
             effects.refused += decoded.refused
             effects.rekeyed += decoded.rekeyed
             self._apply(
-                decoded.batch, part[-1].offset, ranker, model, sample, now_ms, silent, latest, effects
+                decoded.batch, part[-1].offset, ranker, model, sample, now_ms, silent, latest, due, effects
             )
             if self._examples.filled.any():
                 examples += pack_examples(self._examples)
         if latest and lists is ListsFor.SHOPPERS and not silent:
             self._publish_latest(latest, ranker, model, now_ms, effects)
+        if lists is not ListsFor.NOBODY and not silent:
+            effects.values += due.values(Now(ranker, model, now_ms))
         return effects, examples
 
     def _apply(
@@ -141,6 +149,7 @@ class ShopperUnit:
         now_ms: int,
         silent: bool,
         latest: list[tuple[NDArray[np.int32], NDArray[np.int64]]] | None,
+        due: Due,
         effects: Effects,
     ) -> None:
         n = len(batch.offset)
@@ -153,10 +162,13 @@ class ShopperUnit:
             self.table.reach(int(decay_ts.max()))
         gain, slow = np.empty(n), self.table.slow
         gain_at(decay_ts, slow.landmark_ms, slow.half_life_ms, gain)
+        # An impression is about a list that an event before it made: stop there, and go on after it.
+        shown = [(e, event) for e, event in batch.whole if isinstance(event, Impression)]
         events = Events(
             batch.offset, batch.ts_ms, batch.code, batch.event, batch.session, batch.order,
             batch.quantity, batch.request, shopper, item, gain,
             numbered([(e, event) for e, event in batch.whole if isinstance(event, Inherit)], self.table),
+            impressed(shown, self.table), np.zeros(n, np.uint8),
         )  # fmt: skip
         self._outbox.filled[:] = 0
         self._examples.filled[:] = 0
@@ -167,8 +179,6 @@ class ShopperUnit:
         unit = self.items_at_once if n else None
         items = unit.begin_at_once(columns) if unit else None
         made = start = 0
-        # An impression is about a list that an event before it made: stop there, and go on after it.
-        shown = [(e, event) for e, event in batch.whole if isinstance(event, Impression)]
         for stop, impression in [*shown, (n, None)]:
             rest = (
                 self.state, events, start, stop, used, ranker, self._outbox, self._examples, below,
@@ -179,6 +189,7 @@ class ShopperUnit:
             if impression is not None:
                 self._confirm(impression, int(shopper[stop]), int(batch.request[stop]) - 1)
         self.position = upto
+        due.note(events)
         if silent:
             self._packer.skip(self._outbox, self.sent_upto, columns)
         else:
@@ -286,8 +297,10 @@ class ShopperUnit:
         self._publish(len(shoppers), numbers, np.array(offsets, np.int64), now_ms, model, effects)
         return effects
 
-    def lists_of(self, numbers: NDArray[np.int32], ranker: Ranker, model: str, now_ms: int) -> list[Values]:
-        """Lists for up to `CHUNK` shoppers, apart from any event.
+    def lists_of(
+        self, numbers: NDArray[np.int32], ranker: Ranker, model: str, now_ms: int, scenarios: Scenarios
+    ) -> list[Values]:
+        """Lists for up to `CHUNK` shoppers, apart from any event, of all scenarios that they have any of.
 
         Their version is that of the last record in the unit: not below any that was given out before, and
         below every one to come.
@@ -298,8 +311,14 @@ class ShopperUnit:
         if not len(some):
             return []
         lineage_ms, offset = place(self.lineage_ms, self.position)
+        offsets = np.full(len(numbers), offset, np.int64)
         values = self._writer.write(
             lists.part(some), len(some), self.table.interner.names, lineage_ms,
-            np.full(len(some), offset, np.int64), now_ms, model,
+            offsets[: len(some)], now_ms, model,
         )  # fmt: skip
-        return [Values("recs", self.interner.texts(numbers[some]), values)]
+        out = [Values("recs", self.interner.texts(numbers[some]), values)]
+        for name in scenarios.of_shoppers:
+            mine = numbers[scenarios.concern(name, self.state.rows[numbers], self.state.histories)]
+            now = Now(ranker, model, now_ms)
+            out += lists_of(self, scenarios, name, mine, offsets[: len(mine)], now, lineage_ms)
+        return out

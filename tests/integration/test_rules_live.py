@@ -105,6 +105,34 @@ class Shopper:
         return json.loads(value) if value else {"version": "", "items": []}
 
 
+async def test_lists_of_scenarios_lie_under_keys_of_their_own(settings: Settings, worker: Path):
+    await Shopper(settings, "ben").look(*ITEMS)
+    await Shopper(settings, "anna").look(*ITEMS[:3])
+    told = {
+        "event_id": "c1",
+        "type": "cart",
+        "user_id": "anna",
+        "item_id": "i5",
+        "ts": int(time.time() * 1000),
+    }
+    await produce(settings, "events", [(b"anna", json.dumps(told).encode(), None)])
+
+    async def published(kind: str, of: str) -> dict[str, Any]:
+        key, end = f"{settings.prefix}:v1:{kind}:{{{of}}}", time.monotonic() + 30
+        while (value := await redis_call(settings, "GET", key)) is None:
+            assert time.monotonic() < end, f"{key} did not come"
+            await asyncio.sleep(0.05)
+        return dict(json.loads(value))
+
+    cart, page = await published("recs-cart", "anna"), await published("recs-product", "i5")
+    assert "i5" not in cart["items"]
+    assert {"i4", "i6"} <= set(page["items"])
+    code, said = await asyncio.to_thread(stream, settings, "recs", "anna", "--scenario", "cart", "--json")
+    assert (code, [each["id"] for each in json.loads(said)["items"]]) == (0, cart["items"])
+    code, said = await asyncio.to_thread(stream, settings, "rebuild", "--json")
+    assert code == 0, said
+
+
 async def test_a_rule_is_in_force_within_a_second(settings: Settings, worker: Path, tmp_path: Path):
     facts = [
         (item.encode(), json.dumps({"item_id": item, "brand": "Acme" if k % 3 else "Bolt"}).encode(), None)

@@ -59,6 +59,8 @@ def held(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     """What Redis holds."""
     values = {
         "stream:v1:recs:{s 1}": json.dumps(LIST).encode(),
+        "stream:v1:recs-cart:{s 1}": json.dumps(LIST | {"model": "share"}).encode(),
+        "stream:v1:recs-product:{lamp}": json.dumps(LIST | {"model": "page"}).encode(),
         "stream:v1:similar:{lamp}": json.dumps(LIST).encode(),
         "stream:v1:together:{lamp}": json.dumps(LIST | {"model": "share"}).encode(),
         "stream:v1:trending:{all}": json.dumps(LIST).encode(),
@@ -102,6 +104,18 @@ def test_lists_become_objects(held: dict[str, bytes]):
         nothing_yet = client.trending("a.b")
         assert nothing_yet is not None
         assert len(nothing_yet) == 0
+
+
+def test_scenarios_have_lists_of_their_own(held: dict[str, bytes]):
+    client = Client("redis://here")
+    for found, model in (
+        (client.recommendations("s 1", scenario="home"), "logistic"),
+        (client.recommendations("s 1", scenario="cart"), "share"),
+        (client.product("lamp"), "page"),
+    ):
+        assert found is not None
+        assert found.model == model
+    assert client.recommendations("s 1", scenario="email") is client.product("x") is None
 
 
 def test_nothing_published_is_none(held: dict[str, bytes]):
@@ -203,6 +217,21 @@ def test_commands_print_one_object(held: dict[str, bytes]):
     assert json.loads(run("similar", "lamp", "--together", "--json")[1])["model"] == "share"
     assert json.loads(run("trending", "--category", "a.b", "--json")[1])["items"] == []
     assert json.loads(run("price", "lamp", "--json")[1])["proposed"] == 41.71
+
+
+def test_the_command_reads_the_list_of_a_scenario(held: dict[str, bytes], tmp_path, monkeypatch):
+    code, out, _ = run("recs", "s 1", "--scenario", "cart", "--json")
+    assert (code, json.loads(out)["user_id"], json.loads(out)["model"]) == (0, "s 1", "share")
+    code, out, _ = run("recs", "lamp", "--scenario", "product", "--json")
+    assert (code, json.loads(out)["item_id"]) == (0, "lamp")
+    code, _, err = run("recs", "s 1", "--scenario", "checkout")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "There is no scenario 'checkout'; there are buy-again, cart, email, home, product." in err
+    (tmp_path / "checkout.toml").write_text('sources = ["popular"]\nafter = ["cart"]\n')
+    monkeypatch.setenv("STREAM_SCENARIOS", str(tmp_path))
+    code, _, err = run("recs", "s 1", "--scenario", "checkout")
+    assert code == 1
+    assert err.startswith("Nothing is published for shopper s 1 in the scenario checkout: ")
 
 
 @pytest.mark.parametrize(

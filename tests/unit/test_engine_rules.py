@@ -10,7 +10,7 @@ import pytest
 
 from stream.engine import Engine, EngineConfig
 from stream.learn.model import pack_snapshot
-from stream.rules.scenario import SHIPPED, Scenario
+from stream.rules.scenario import HOME_ALONE, Scenario
 from tests.unit.core_helpers import T0, Worker, event, items_of, lists, log
 from tests.unit.test_learner import taught
 
@@ -280,4 +280,4 @@ def test_the_scenario_says_how_long_lists_are_and_where_they_come_from():
     say(worker, "x", kind="hide", item=found["items"][0])
     assert next_list(worker, 601)["items"][:2] == found["items"][1:]
     assert len(next_list(worker, 602)["items"]) == 3
-    assert Engine(EngineConfig(max_items=512)).config.scenarios == SHIPPED
+    assert Engine(EngineConfig(max_items=512)).config.scenarios == HOME_ALONE

@@ -11,9 +11,11 @@ import pytest
 
 from stream.recommend.sources import SOURCES
 from stream.rules.rule import KINDS
-from stream.rules.scenario import SHIPPED
+from stream.rules.scenario import Scenario, parse
+from stream.runtime.scenarios import load
 from tests.unit.rules_kit import DAY_MS, NOW_MS, Shop
 
+SHIPPED = load()
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "merchandising.md").read_text()
 EXAMPLES: list[dict[str, Any]] = [
     json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
@@ -92,6 +94,13 @@ def test_each_example_is_a_rule_and_does_what_is_said(kind):
 def test_the_page_names_what_there_is():
     for name in (*SHIPPED, *SOURCES):
         assert f"`{name}`" in PAGE
+
+
+def test_the_scenario_of_the_page_is_one():
+    (text,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    assert parse("checkout.toml", text).length == 4
+    for key in Scenario.__struct_fields__:
+        assert f"| `{key}` |" in PAGE
 
 
 def test_the_page_promises_only_scenarios_that_there_are():

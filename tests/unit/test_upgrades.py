@@ -20,6 +20,7 @@ from stream import exchange
 from stream.client import decode_list
 from stream.engine import Engine, EngineConfig
 from stream.errors import LayoutError
+from stream.events import types
 from stream.events.records import LogRecord
 from stream.items import saved as saved_items
 from stream.learn import model
@@ -31,6 +32,7 @@ from stream.state import bucket
 from stream.values import KEY_VERSION, Price
 from tests.exchange_writer import encode
 from tests.unit.core_helpers import T0, Worker, event, item_counts, log, pair_weights, shopper_states
+from tests.unit.scenario_kit import known
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "upgrades.md").read_text()
 
@@ -49,6 +51,17 @@ SHOPPER_BUCKET_1 = b64decode(
     "AUoaCyVIUhQ4YdKp4MCAAAISGHBYYGi42FDqpalnQra+6K2ZnyO19kCa2vwepDQ1M+FsRx94LBZgxAwUJDDLRrQQTFMnFTEgYAIi"
     "RmY7fRIZ46YL1JAByAGTq20ZvTGOJEUUb3ayqwnBjsLHaVQw/+Mw1DJLIII1AdsiPycOLMwVNy5aHcOwuf26LtxjOf3BXgzWez4a"
     "M9Dy4jqZpDcYAey0C44kgHjxvd2Vr9gh5faLYMNjpn/uLalYZMOV9w=="
+)
+# Of bea, who put lamp and desk into the cart and took lamp out, and was shown rug, sofa and rug again: in
+# columns that were added since.
+SHOPPER_BUCKET_1_WITH_CART = b64decode(
+    "KLUv/WB6BmUQAAbaWj1ga9MBMESHCDnlWRxSfT+1hbbRUwlhAMQ6+ojRIXHLSLRT2jeT2zrJLn3DGBy+dOgoALhkK44OHGbbmkwBSABG"
+    "AEgAzTfKnh6pjTbBKy0zJCrBIW+Gx0M+F03145erpLakjMQbyzS/3E5vOVqaiLmVlFEwyh1nnPJhGy4Xw5ryzE5v+qXNrC3PwmAEciMX"
+    "yu5Q1ei5o/s6R7VdfELcE71fzqeb/qwPhaL3yQthJzYEtIPzlVktaUCONZ6Ddp0yqdj1LK184YD3vR5f3lIk7zBmCJYZJ7/sQUe1gbgN"
+    "Fj+pKWvKhG/kRLRvDystJchxBECBAXqZNcfKzBuLsB6q2qC3cDqOI5Dj+CHxcyt/lIrnXeeIqGqT+MkrbRX8cl7Jd0F+loYDAhZMDEQJ"
+    "LnzQfBhQYEBgLCg0sAA5KLh4IA+TTYAIggI/cdYWjT602vGuZ6J37KEKqapEGwhXmvJNxU/5pI7IcYcXwkhxAkMgoIIRsqkOrkgPI4yx"
+    "ixZv/JuyVQTrVimGRfEk6z6UqD0D0AEnV1sZs7FvIcHA4ssycQcwJ6kRhjsBdWQpwlkC4dVTCw+fch60JwN4Ytignasa4xDDbCZzRFWJ"
+    "Y8ZCCe8F+Axm+JjWQuoCDv9g/2Quzl5YV9xgiwpgBqyrOhTXQyB+D814+zkrZ9wzQOGWcrHhPaMvvxemut6GK0MB"
 )
 ITEM_BUCKET_1 = b64decode(
     "KLUv/WB+CPUQAIYbXjxgi9IBEgSJsMNfNe+mDXzwQ5Rp2/NFF5gv03SQTWSSficpESO5R5LdJI+oDFzYKi1gGQwAeMAGY9/RZApM"
@@ -139,6 +152,20 @@ def test_buckets_of_layout_1():
     assert item_counts(worker.engine) == {"desk": COUNTS["desk"]}
     assert bucket.decode(SHOPPER_BUCKET_1).ends == {0: 3}
     assert bucket.decode(ITEM_BUCKET_1).ends == {0: 3}
+
+
+def test_carts_and_what_was_shown_which_older_buckets_lack():
+    (ann,) = known(restored(SHOPPER_BUCKET_1, ITEM_BUCKET_1)).values()
+    assert (ann.cart, ann.shown) == ([], {})
+    (bea,) = known(restored(SHOPPER_BUCKET_1_WITH_CART, ITEM_BUCKET_1)).values()
+    assert (bea.cart, bea.shown) == (["desk"], {"rug": 2, "sofa": 1})
+
+
+def test_what_a_visitor_left_by_an_older_worker_has_neither():
+    told = {"type": "inherit", "event_id": "e", "ts": 1, "user_id": "anna", "session_id": "anon", "events": 1}
+    older = told | {"viewed": ["lamp"], "in_session": 1, "seen": [], "bought": [], "hidden": []}
+    found = msgspec.convert(older, types.Inherit)
+    assert (found.cart, found.shown) == ([], [])
 
 
 def test_a_model_snapshot_of_layout_1_is_left_unused_until_the_learner_is_upgraded():

@@ -118,6 +118,7 @@ FAMILIES = (
     Family("stream_neighbours_displaced_total", "counter", "Neighbours that lost their place in a full row."),
     # What is published
     Family("stream_lists_total", "counter", "Recommendation lists made for shoppers."),
+    Family("stream_scenario_lists_total", "counter", "Lists made of other scenarios than `home`."),
     Family("stream_empty_lists_total", "counter", "Times that there was nothing at all to recommend."),
     Family("stream_item_lists_total", "counter", "Lists of similar and bought-together items made."),
     Family("stream_prices_total", "counter", "Prices and proposals published."),

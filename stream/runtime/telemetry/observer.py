@@ -42,6 +42,7 @@ _ENGINE = {
     "stream_exchange_repeated_total": "repeated",
     "stream_neighbours_displaced_total": "displaced",
     "stream_lists_total": "recommendations",
+    "stream_scenario_lists_total": "scenario_lists",
     "stream_empty_lists_total": "empty_lists",
     "stream_item_lists_total": "item_lists",
     "stream_prices_total": "prices",
