@@ -13,6 +13,7 @@ import msgspec
 from stream.effects import Effects, Message
 from stream.engine import Engine, EngineConfig
 from stream.events.records import LogRecord, Record
+from stream.items.facts import freeze
 from stream.items.sweep import sweep
 from stream.learn.learner import Learner
 from stream.pricing import Mode, PricingConfig
@@ -36,6 +37,7 @@ class Pipeline:
         self._offsets: dict[int, int] = dict.fromkeys(range(config.item_partitions), 0)
         self._records = 0
         self._next_tick = 1
+        self._frozen = False
         for partition in range(partitions):
             self.engine.open_shoppers(partition, lineage_ms)
         for partition in range(config.item_partitions):
@@ -59,11 +61,20 @@ class Pipeline:
                 record = LogRecord(last.offset, last.timestamp, message.key, message.value)
                 out.extend(self.push([record], now_ms, partition))
         self._records += len(records)
-        if self._records >= self._next_tick:
+        if self._records >= self._next_tick and not self._frozen:
             self._next_tick = self._records + min(self._records, TICK_EVERY)
             ticked = self.tick(now_ms)
             out.values += ticked.values
         return out
+
+    def freeze(self, now_ms: int) -> None:
+        """Learn no more: from here on an event changes its own shopper's row, and neither items, popularity
+        nor the model. Until then everything counts; afterwards do not `tick`."""
+        self.tick(now_ms)
+        self._frozen = True
+        freeze(self.engine.table.facts)
+        for unit in self.engine.shopper_units.values():
+            unit.items_at_once = None
 
     def tick(self, now_ms: int, limit: int = 0) -> Effects:
         """Popularity, and up to `limit` item lists and prices."""
@@ -88,6 +99,8 @@ class Pipeline:
             self.messages += 1
             if message.topic == "events":
                 effects.messages.append(message)
+            elif self._frozen:
+                continue
             elif message.topic == "item-updates":
                 assert message.partition is not None
                 offset = self._offsets[message.partition]

@@ -36,10 +36,15 @@ def named(given: str) -> list[str]:
 
 
 def scores_of(
-    name: str, steps: Sequence[Step], first_scored: int, on_events: Callable[[int], None] = lambda _: None
+    name: str,
+    steps: Sequence[Step],
+    first_scored: int,
+    on_events: Callable[[int], None] = lambda _: None,
+    frozen: bool = False,
 ) -> Scores:
-    """Test, then learn, with what has this name."""
+    """Test, then learn, with what has this name; `frozen` as in `run`."""
     if name in BESIDE:
-        return alone(name, steps, first_scored, on_events)
+        return alone(name, steps, first_scored, on_events, frozen)
     sources = () if name == BLEND else tuple(name.split("+"))
-    return run(Feed(EngineConfig(sources=sources), at_once=True), steps, first_scored, on_events)
+    feed = Feed(EngineConfig(sources=sources), at_once=True)
+    return run(feed, steps, first_scored, on_events, frozen=frozen)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,10 +11,8 @@ from stream.cli import options
 from stream.cli.output import answer_json, facts, note, progress, table
 
 if TYPE_CHECKING:
-    from stream.evaluation.log import Step
-
-SCORE_LAST = 0.3
-"""Share that is scored unless said otherwise: the lists before it had time to settle."""
+    from stream.cli.judged import Judged
+    from stream.evaluation.prequential import Scores
 
 app = typer.Typer(
     help="Measure quality on a log of events: test, then learn.",
@@ -48,11 +45,27 @@ def recs(
         Path | None,
         typer.Option(metavar="TRAIN", help="Learn this file first, unscored, then score all of FILE."),
     ] = None,
+    frozen: Annotated[
+        bool, typer.Option("--frozen", help="With --learn-first: learn nothing of FILE, session by session.")
+    ] = False,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PART",
+            help="Score the sessions of the last 7days, or the last 500sessions, and learn nothing of them.",
+        ),
+    ] = None,
     sources: Annotated[
         str | None,
         typer.Option(
             metavar="NAME,...",
             help="A row for each: blend, a source alone, some of the blend's joined by +, or all.",
+        ),
+    ] = None,
+    curve: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PICTURE", help="Draw hr and mrr along the log (.svg or .png), a line for each."
         ),
     ] = None,
     as_json: options.AsJson = False,
@@ -65,41 +78,50 @@ def recs(
     that were in some list, head_share how much of the lists are the most popular items (those with half
     of all events), diversity the share of pairs in a list that are of two categories.
     With --sources each of those named is run over the whole log by itself.
+    With --split or --frozen figures compare with published ones (docs/quality.md): every session is a
+    stranger's, and what is scored teaches nothing to any other session.
     """
-    from stream.cli.feed import Feed, read_all, total_bytes
-    from stream.evaluation import log as logs
-    from stream.evaluation.measures import report
-    from stream.evaluation.prequential import run
+    from stream.cli import drawing
+    from stream.cli.judged import Wanted, judged
 
     names = []
     if sources is not None:
         from stream.cli.compare import named
 
         names = named(sources)
-    if learn_first is not None and score_last not in (None, 1.0):
-        note("With --learn-first all of FILE is scored: --score-last changes nothing.")
-    share = 1.0 if learn_first is not None else SCORE_LAST if score_last is None else score_last
-    train = logs.Log([], Counter())
-    if learn_first is not None:
-        with progress(f"reading {learn_first.name}", total_bytes([learn_first])) as bar:
-            train = logs.in_order(read_all([learn_first], format, mapping, bar))
-    with progress("reading", total_bytes(files)) as bar:
-        log = logs.in_order(read_all(files, format, mapping, bar))
-    steps, learned = train.steps + log.steps, len(train.steps)
-    if drop_repeats:
-        learned = len(logs.without_repeats(train.steps))
-        steps = logs.without_repeats(steps)
-    first_scored = learned + int((len(steps) - learned) * (1 - share))
-    if names:
-        _compare(names, steps, first_scored, as_json)
-        return
+    if curve is not None:
+        drawing.check(curve)
+    log = judged(files, format, mapping, Wanted(score_last, drop_repeats, learn_first, frozen, split))
+    if score_last not in (None, 1.0) and (learn_first is not None or split is not None):
+        whole = "all of FILE" if split is None else "all of the test part"
+        note(
+            f"With {'--split' if split else '--learn-first'} {whole} is scored: --score-last changes nothing."
+        )
+    scored = (
+        _compare(names, log, curve is not None, as_json) if names else _alone(log, curve is not None, as_json)
+    )
+    if curve is not None:
+        from stream.evaluation.curve import curve as along
+
+        curves = {name: along(scores) for name, scores in scored.items()}
+        window = next(iter(curves.values())).window
+        drawing.draw(curves, f"{log.protocol}; windows of {window:,} scored events", curve)
+
+
+def _alone(log: Judged, with_curve: bool, as_json: bool) -> dict[str, Scores]:
+    """The blend, in full."""
+    from stream.cli.compare import BLEND
+    from stream.cli.feed import Feed
+    from stream.evaluation.prequential import run
+
     feed = Feed(at_once=True)
-    with progress("evaluating", len(steps), of_bytes=False) as bar:
-        scores = run(feed, steps, first_scored, bar)
+    with progress("evaluating", len(log.steps), of_bytes=False) as bar:
+        scores = run(feed, log.steps, log.first_scored, bar, frozen=log.frozen)
     answer = {
-        **report(scores),
-        "dropped_repeats": len(train.steps) + len(log.steps) - len(steps),
-        "refused": dict(train.refused + log.refused + feed.pipeline.engine.metrics.refused),
+        **_told(scores, with_curve and as_json),
+        **log.parts,
+        "dropped_repeats": log.dropped_repeats,
+        "refused": dict(log.refused + feed.pipeline.engine.metrics.refused),
         "model": feed.pipeline.learner.snapshot().name,
         "live": feed.pipeline.learner.quality.as_dict(),
     }
@@ -114,21 +136,32 @@ def recs(
         table(
             ("live, on sampled lists", "hr@20", "mrr@20"), [(name, *of.values()) for name, of in live.items()]
         )
+    return {BLEND: scores}
 
 
-def _compare(names: list[str], steps: list[Step], first_scored: int, as_json: bool) -> None:
+def _compare(names: list[str], log: Judged, with_curve: bool, as_json: bool) -> dict[str, Scores]:
     """A row for each name."""
     from stream.cli.compare import scores_of
-    from stream.evaluation.measures import report
 
-    told = {}
+    found, told = {}, {}
     for name in names:
-        with progress(f"evaluating {name}", len(steps), of_bytes=False) as bar:
-            told[name] = report(scores_of(name, steps, first_scored, bar))
+        with progress(f"evaluating {name}", len(log.steps), of_bytes=False) as bar:
+            found[name] = scores_of(name, log.steps, log.first_scored, bar, log.frozen)
+        told[name] = _told(found[name], with_curve and as_json)
     if as_json:
-        answer_json({"sources": told})
+        answer_json({"sources": told, **log.parts})
     else:
         columns = ("hr@5", "hr@10", "hr@20", "mrr@20", "ndcg@20", "coverage", "head_share", "events_per_s")
         table(("source", *columns), [(name, *(row[c] for c in columns)) for name, row in told.items()])
+        if log.parts:
+            facts(log.parts)
         scored = next(iter(told.values()))["scored"]
-        note(f"{scored:,} events scored of {len(steps):,}.")
+        note(f"{scored:,} events scored of {len(log.steps):,}.")
+    return found
+
+
+def _told(scores: Scores, with_curve: bool) -> dict[str, Any]:
+    from stream.evaluation.curve import curve
+    from stream.evaluation.measures import report
+
+    return report(scores) | ({"curve": curve(scores).as_dict()} if with_curve else {})

@@ -56,6 +56,10 @@ class Feed:
         self._waiting.clear()
         return effects
 
+    def freeze(self) -> None:
+        """Learn no more of items, of popularity and of what ranks best (`Pipeline.freeze`)."""
+        self.pipeline.freeze(self.clock_ms)
+
     def drain(self) -> Effects:
         """Everything that is still due: item lists and prices whose counts changed, late first lists."""
         return self.pipeline.drain(self.clock_ms)

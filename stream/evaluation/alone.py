@@ -45,6 +45,7 @@ class SourceFeed:
         self._window = _Windows(shoppers.capacity)
         self._event, self._out = interactions(1), proposals(CUTOFF)
         self._offset = 0
+        self._frozen = False
         self._ids: list[bytes] = []
         self._lists: list[bytes] = []
 
@@ -62,7 +63,8 @@ class SourceFeed:
         columns.shopper[0], columns.item[0], columns.code[0], columns.ts_ms[0] = shopper, item, code, ts_ms
         columns.opens[0] = self._window.opens(shopper, event.session_id, ts_ms)
         columns.rating[0] = math.nan if event.rating is None else event.rating
-        self.source.learn(columns)
+        if not self._frozen:
+            self.source.learn(columns)
         if code == SEARCH:
             self.source.hear(shopper, code, event.query or "")
         elif code == PROFILE:
@@ -75,6 +77,10 @@ class SourceFeed:
         self._ids.append(event.user_id.encode())
         self._lists.append(b'{"version":"%s","items":%s}' % (version(0, offset), items))
         return offset
+
+    def freeze(self) -> None:
+        """Have the source learn no more: it is told each shopper's last items, and what they say."""
+        self._frozen = True
 
     def flush(self) -> Effects:
         """The lists made since."""
@@ -98,11 +104,16 @@ class SourceFeed:
 
 
 def alone(
-    name: str, steps: Sequence[Step], first_scored: int, on_events: Callable[[int], None] = lambda _: None
+    name: str,
+    steps: Sequence[Step],
+    first_scored: int,
+    on_events: Callable[[int], None] = lambda _: None,
+    frozen: bool = False,
 ) -> Scores:
     """Drive a new source of that name over the steps, and score it."""
     room, items, shoppers = new_room()
-    return run(SourceFeed(make(name, room), items, shoppers), steps, first_scored, on_events)
+    feed = SourceFeed(make(name, room), items, shoppers)
+    return run(feed, steps, first_scored, on_events, frozen=frozen)
 
 
 def words_in(context: object) -> str:

@@ -55,34 +55,35 @@ class Sessions:
         self._pauses: dict[str, tuple[int, int]] = {}
         self._came: dict[str, str | int] = {}
 
-    def opens(self, step: Step) -> bool:
-        """Whether this is its session's first event."""
-        return self._key(step) not in self._last_item
-
-    def has_come_before(self, step: Step) -> bool:
-        """Whether the shopper had another session before this one."""
-        user, session = self._key(step)
-        return self._came.get(user, session) != session
-
-    def repeats(self, step: Step) -> bool:
-        """Whether this event's item is the last one of its session."""
-        item = step.event.item_id
-        return item is not None and self._last_item.get(self._key(step)) == item
-
-    def add(self, step: Step) -> None:
-        """The event has happened."""
-        key = self._key(step)
-        if step.event.session_id is None:
-            self._pauses[step.event.user_id] = (step.ts_ms, int(key[1]))
-        self._came.setdefault(*key)
-        self._last_item[key] = step.event.item_id or self._last_item.get(key)
-
-    def _key(self, step: Step) -> tuple[str, str | int]:
+    def of(self, step: Step) -> tuple[str, str | int]:
+        """The shopper, and the session's id or number."""
         user, session = step.event.user_id, step.event.session_id
         if session is not None:
             return user, session
         last_ms, number = self._pauses.get(user, (step.ts_ms, 0))
         return user, number + (step.ts_ms - last_ms > SESSION_GAP_MS)
+
+    def opens(self, step: Step) -> bool:
+        """Whether this is its session's first event."""
+        return self.of(step) not in self._last_item
+
+    def has_come_before(self, step: Step) -> bool:
+        """Whether the shopper had another session before this one."""
+        user, session = self.of(step)
+        return self._came.get(user, session) != session
+
+    def repeats(self, step: Step) -> bool:
+        """Whether this event's item is the last one of its session."""
+        item = step.event.item_id
+        return item is not None and self._last_item.get(self.of(step)) == item
+
+    def add(self, step: Step) -> None:
+        """The event has happened."""
+        key = self.of(step)
+        if step.event.session_id is None:
+            self._pauses[step.event.user_id] = (step.ts_ms, int(key[1]))
+        self._came.setdefault(*key)
+        self._last_item[key] = step.event.item_id or self._last_item.get(key)
 
 
 def without_repeats(steps: Iterable[Step]) -> list[Step]:

@@ -44,6 +44,8 @@ class Feed(Protocol):
         """The event's offset in the log."""
 
     def flush(self) -> Effects: ...
+    def freeze(self) -> None:
+        """Learn no more; shoppers are still followed."""
 
 
 class Scores(NamedTuple):
@@ -53,6 +55,8 @@ class Scores(NamedTuple):
     seconds: float
     rank: NDArray[np.int16]
     """Place of the item in the list its shopper had, from 0; `MISSED` if it was not in the first `CUTOFF`."""
+    position: NDArray[np.int64]
+    """Events of the log before it."""
     shopper: NDArray[np.int32]
     known: NDArray[np.bool_]
     """Whether the shopper had come before this session."""
@@ -82,8 +86,10 @@ def run(
     first_scored: int,
     on_events: Callable[[int], None] = lambda _: None,
     batch: int = BATCH,
+    frozen: bool = False,
 ) -> Scores:
-    """Drive `feed` with up to `batch` events at a time; score those from position `first_scored` on.
+    """Drive `feed` with up to `batch` events at a time; score those from position `first_scored` on. If
+    `frozen`, what comes before that position is all that is learned.
 
     Not scored: events that open a session, events without an item, and those in `UNWANTED`. A shopper
     who was never given a list counts as a miss. Raises InputError if nothing can be scored.
@@ -94,7 +100,12 @@ def run(
     start = 0
     while start < len(steps):
         # Early on every event teaches much of what is popular.
-        part = steps[start : start + min(batch, start // 4 + 1)]
+        stop = start + min(batch, start // 4 + 1)
+        if frozen and start < first_scored:
+            stop = min(stop, first_scored)
+        elif frozen and start == first_scored:
+            feed.freeze()
+        part = steps[start:stop]
         for step in part:
             for item in step.facts:
                 tally.categories[item.item_id] = item.category
@@ -111,7 +122,8 @@ def run(
             if event.item_id is not None:
                 wanted = not isinstance(event, UNWANTED) and not sessions.opens(step)
                 if position >= first_scored and wanted:
-                    tally.score(step, lists.get(event.user_id), sessions.has_come_before(step))
+                    published, known = lists.get(event.user_id), sessions.has_come_before(step)
+                    tally.score(position, step, published, known)
                 tally.count(event.item_id)
             sessions.add(step)
             if (event.user_id, offset) in made:
@@ -124,7 +136,7 @@ def run(
     if not tally.rank:
         raise InputError(
             "There is no event to score: give a file with sessions of at least two items, "
-            "or a larger --score-last."
+            "or score a larger share of them."
         )
     return tally.scores(len(steps), time.perf_counter() - began)
 
@@ -134,7 +146,7 @@ class _Tally:
 
     def __init__(self) -> None:
         self.categories: dict[str, str | None] = {}
-        self.rank = array("h")
+        self.rank, self._position = array("h"), array("q")
         self._shoppers: dict[str, int] = {}
         self._shopper, self._known, self._in_head = array("i"), array("b"), array("b")
         self._shown: Counter[str] = Counter()
@@ -151,11 +163,12 @@ class _Tally:
         self._events += 1
         self._counts[item] += 1
 
-    def score(self, step: Step, published: bytes | None, known: bool) -> None:
+    def score(self, position: int, step: Step, published: bytes | None, known: bool) -> None:
         """An event comes; `published` is the list that its shopper has."""
         item = str(step.event.item_id)
         items = _list(published).items[:CUTOFF] if published is not None else []
         self.rank.append(items.index(item) if item in items else MISSED)
+        self._position.append(position)
         self._shopper.append(self._shoppers.setdefault(step.event.user_id, len(self._shoppers)))
         self._known.append(known)
         self._in_head.append(item in self._head)
@@ -172,6 +185,7 @@ class _Tally:
             events,
             seconds,
             np.array(self.rank),
+            np.array(self._position),
             np.array(self._shopper),
             np.array(self._known, np.bool_),
             np.array(self._in_head, np.bool_),

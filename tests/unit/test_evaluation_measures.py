@@ -21,6 +21,7 @@ def scores(ranks: list[int], shopper: list[int] | None = None, known: list[bool]
         events=2 * n,
         seconds=2.0,
         rank=np.array(ranks, np.int16),
+        position=np.arange(n),
         shopper=np.array(shopper if shopper is not None else range(n), np.int32),
         known=np.array(known if known is not None else [False] * n),
         head=np.ones(n, np.bool_),
