@@ -29,13 +29,40 @@ def replay(
         Path | None,
         typer.Option(metavar="FILE", help="Write every published value to this file (JSON lines)."),
     ] = None,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Compare the lists with those under --with or --rules.")
+    ] = False,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            "--with", metavar="FILE", help="With --diff: another home.toml (docs/merchandising.md)."
+        ),
+    ] = None,
+    rules: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --diff: rules as `stream rules put` takes them."),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Run the engine over a file, in this process.
 
     Says what it would have published. No Kafka or Redis is needed. Lines of --out are {"kind", "id",
     "value"}, in the order of publication.
+
+    With --diff the log goes, in time order, through the scenario `home` as the settings have it now, without
+    rules, and through the other: how many shoppers' last lists differ, and by how much (share in common, and
+    rank-biased overlap), which items gain and lose places, and what both lists were worth on the last 30 %
+    of what followed.
     """
+    if diff:
+        from stream.cli.diff import diff as compare
+
+        if out is not None:
+            raise InputError("--diff publishes no values to write: leave --out away.")
+        compare(file, format, mapping, home, rules, as_json)
+        return
+    if home is not None or rules is not None:
+        raise InputError("--with and --rules say what to compare with: give them with --diff.")
     from stream.cli.feed import Feed, read_all, total_bytes
     from stream.events.readers import Bad
     from stream.events.types import Item

@@ -40,7 +40,7 @@ def put(
     from stream.runtime.scenarios import load as load_scenarios
 
     settings = load(config, bootstrap=bootstrap, namespace=namespace)
-    rules = _read(file, load_scenarios(settings.scenarios))
+    rules = read_rules(file, load_scenarios(settings.scenarios))
     written = {key.encode(): json.dumps(rule).encode() for key, rule in rules.items()}
     asyncio.run(compacted.put(settings, TOPIC, written))
     if as_json:
@@ -84,7 +84,7 @@ def list_rules(
         note("There are no rules.")
 
 
-def _read(file: Path, scenarios: Collection[str]) -> dict[str, Any]:
+def read_rules(file: Path, scenarios: Collection[str]) -> dict[str, Any]:
     """Rules by id, as they stand in a file; `InputError` if one of them could never be in force."""
     from stream.rules.condition import Refusal, UnknownAttribute
     from stream.rules.rule import check_key, check_rule, parse

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stream.cli.rules import _read as read_rules
+from stream.cli.rules import read_rules
 from stream.cli.worker import engine_config
 from stream.errors import InputError
 from stream.recommend.rank import LENGTH
