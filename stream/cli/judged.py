@@ -60,25 +60,18 @@ def judged(files: list[Path], format: str, mapping: Path | None, wanted: Wanted)
     if test is None and not wanted.frozen:
         share = 1.0 if wanted.learn_first else SCORE_LAST if wanted.score_last is None else wanted.score_last
         first = learned + int((len(steps) - learned) * (1 - share))
-        what = (
-            f"all of {files[0].name}"
-            if wanted.learn_first
-            else f"the last {share:.0%} of {len(steps):,} events"
-        )
-        return Judged(steps, first, False, f"Test, then learn: {what}, {repeats}", {}, dropped, refused)
+        what = "all of" if share == 1.0 else f"the last {100 * share:g} % of"
+        protocol = f"Test, then learn: {what} {len(steps) - learned:,} events, {repeats}"
+        return Judged(steps, first, False, protocol, {}, dropped, refused)
     if test is not None:
         found = splits.by_time(steps, test)
-        what = (
-            f"the sessions that end in the last {test.size:g} days"
-            if test.of_days
-            else (f"the last {test.size:,.0f} sessions")
-        )
+        what = test.words
     else:
-        train_steps = splits.in_sessions(steps[:learned])
-        found = splits.in_two(train_steps, splits.in_sessions(steps[learned:], first=len(train_steps)))
+        learned_steps = splits.in_sessions(steps[:learned])
+        found = splits.in_two(learned_steps, splits.in_sessions(steps[learned:], first=len(learned_steps)))
         what = f"the sessions of {files[0].name}"
-    parts = {"train": found.train._asdict(), "test": found.test._asdict()}
     protocol = f"Offline: {what}, of which nothing is learned, {repeats}"
+    parts = {"train": found.train._asdict(), "test": found.test._asdict()}
     return Judged(found.steps, found.first_scored, True, protocol, parts, dropped, refused)
 
 

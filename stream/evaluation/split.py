@@ -31,6 +31,15 @@ class Last(NamedTuple):
     size: float
     of_days: bool
 
+    @property
+    def words(self) -> str:
+        """For people."""
+        return (
+            f"the sessions of the last {self.size:g} days"
+            if self.of_days
+            else f"the last {self.size:,.0f} sessions"
+        )
+
 
 class Size(NamedTuple):
     """A part, as papers tell of it; `events` are those about an item."""

@@ -88,7 +88,7 @@ def test_a_picture_has_a_line_for_each_contender(log: Path, tmp_path: Path):
         "HR@20",
         "MRR@20",
         "events of the log",
-        "Test, then learn: the last 30%",
+        "Test, then learn: the last 30 %",
     ):
         assert f"<!-- {text}" in drawn
     again = tmp_path / "again.png"
