@@ -67,7 +67,9 @@ def scored(name: str, test: Sequence[Sequence[str]], frozen: bool = True) -> Sco
     return scores_of(name, found.steps, found.first_scored, frozen=frozen)
 
 
-@pytest.mark.parametrize("name", ["blend", "markov+popular", "sessions", "factors", "rising", "popularity"])
+@pytest.mark.parametrize(
+    "name", ["blend", "markov+popular", "trending", "sessions", "factors", "rising", "popularity"]
+)
 def test_no_test_session_learns_from_another(name: str):
     """The same session is worth the same, whatever other test sessions came before it."""
     alone = scored(name, STRANGE).rank
