@@ -55,6 +55,10 @@ def recs(
             help="A row for each: blend, a source alone, some of the blend's joined by +, or all.",
         ),
     ] = None,
+    deep_model: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL.npz", help="With --sources deep: the model that it serves."),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Score the list last published to each shopper against what they looked at next.
@@ -91,7 +95,7 @@ def recs(
         steps = logs.without_repeats(steps)
     first_scored = learned + int((len(steps) - learned) * (1 - share))
     if names:
-        _compare(names, steps, first_scored, as_json)
+        _compare(names, steps, first_scored, deep_model, as_json)
         return
     feed = Feed(at_once=True)
     with progress("evaluating", len(steps), of_bytes=False) as bar:
@@ -116,7 +120,9 @@ def recs(
         )
 
 
-def _compare(names: list[str], steps: list[Step], first_scored: int, as_json: bool) -> None:
+def _compare(
+    names: list[str], steps: list[Step], first_scored: int, deep_model: Path | None, as_json: bool
+) -> None:
     """A row for each name."""
     from stream.cli.compare import scores_of
     from stream.evaluation.measures import report
@@ -124,7 +130,7 @@ def _compare(names: list[str], steps: list[Step], first_scored: int, as_json: bo
     told = {}
     for name in names:
         with progress(f"evaluating {name}", len(steps), of_bytes=False) as bar:
-            told[name] = report(scores_of(name, steps, first_scored, bar))
+            told[name] = report(scores_of(name, steps, first_scored, bar, deep_model))
     if as_json:
         answer_json({"sources": told})
     else:
