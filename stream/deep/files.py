@@ -16,6 +16,11 @@ from stream.errors import InputError, LayoutError, StreamError
 from stream.sources.deep import Deep
 from stream.sources.deep_model import TRAIN, Model, model_of
 
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OverflowError, RuntimeError, MemoryError
+)  # fmt: skip
+"""What reading an archive raises whose bytes are not those that were written, and what pickled objects do."""
+
 
 def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write the arrays of a model (`stream.sources.deep_model.model_of`).
@@ -49,7 +54,7 @@ def read(path: Path) -> Model:
         raise InputError(f"There is no session model {path}: {TRAIN}.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError) as error:
+    except _DAMAGE as error:
         raise LayoutError(f"{path} holds no plain arrays, or is damaged ({error}): {TRAIN}.") from error
     if not all(isinstance(array, np.ndarray) for array in arrays.values()):
         raise LayoutError(f"{path} holds other things than arrays: {TRAIN}.")

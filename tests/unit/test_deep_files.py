@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stream.deep.files import Watched, read, write
 from stream.errors import InputError, LayoutError
@@ -65,6 +68,26 @@ def test_files_that_are_no_model_are_refused_in_one_sentence(tmp_path: Path):
         read(tmp_path)
     with pytest.raises(InputError, match="cannot be written"):
         write(tmp_path / "nowhere" / "m.npz", arrays(names(4)))
+
+
+@given(at=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255), cut=st.booleans())
+def test_whatever_happened_to_a_file_the_error_is_one_sentence(at: float, byte: int, cut: bool):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "m.npz"
+        write(path, arrays(names(4)))
+        whole = bytearray(path.read_bytes())
+        place = int(at * len(whole))
+        if cut:
+            del whole[place:]
+        else:
+            whole[place] = byte
+        path.write_bytes(whole)
+        told = ""
+        try:
+            read(path)
+        except LayoutError as error:
+            told = str(error)
+        assert "\n" not in told
 
 
 def test_a_newer_file_takes_over_and_a_broken_one_does_not(tmp_path: Path):
