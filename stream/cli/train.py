@@ -44,7 +44,7 @@ def sessions(
             help="Leave out the last share of events, to be scored by evaluate with the same --score-last.",
         ),
     ] = 0.0,
-    epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Passes over all examples.")] = 5,
+    epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Passes over all examples.")] = 3,
     dimensions: Annotated[
         int, typer.Option(min=8, max=512, metavar="N", help="Numbers that stand for an item.")
     ] = 64,
