@@ -22,6 +22,7 @@ from stream.cli import (
     simulate,
     state,
     topics,
+    train,
     worker,
 )
 from stream.cli.demo import command as demo
@@ -68,6 +69,7 @@ app.command("bootstrap", epilog=bootstrap.EXAMPLE)(bootstrap.bootstrap)
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command("replay", epilog=replay.EXAMPLE)(replay.replay)
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(train.app, name="train")
 app.command("recs", epilog=read.RECS_EXAMPLE)(read.recs)
 app.command("similar", epilog=read.SIMILAR_EXAMPLE)(read.similar)
 app.command("trending", epilog=read.TRENDING_EXAMPLE)(read.trending)

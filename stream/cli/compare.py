@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
+from stream.cli import deep
 from stream.cli.feed import Feed
 from stream.engine import EngineConfig
 from stream.errors import InputError
@@ -25,7 +27,7 @@ def named(given: str) -> list[str]:
     names = list(NAMES) if given == ALL else given.split(",")
     for name in names:
         parts = name.split("+")
-        known: Iterable[str] = NAMES if len(parts) == 1 else BLENDED
+        known: Iterable[str] = (*NAMES, deep.NAME) if len(parts) == 1 else BLENDED
         for part in parts:
             if part not in known:
                 what = "to be blended with others" if len(parts) > 1 else ""
@@ -41,8 +43,12 @@ def scores_of(
     first_scored: int,
     on_events: Callable[[int], None] = lambda _: None,
     frozen: bool = False,
+    deep_model: Path | None = None,
 ) -> Scores:
-    """Test, then learn, with what has this name; `frozen` as in `run`."""
+    """Test, then learn, with what has this name; `frozen` as in `run`; `deep_model` is the file that `deep`
+    serves."""
+    if name == deep.NAME:
+        return deep.scores_of_deep(deep_model, steps, first_scored, on_events, frozen)
     if name in BESIDE:
         return alone(name, steps, first_scored, on_events, frozen)
     sources = () if name == BLEND else tuple(name.split("+"))

@@ -68,6 +68,10 @@ def recs(
             metavar="PICTURE", help="Draw hr and mrr along the log (.svg or .png), a line for each."
         ),
     ] = None,
+    deep_model: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL.npz", help="With --sources deep: the model that it serves."),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Score the list last published to each shopper against what they looked at next.
@@ -98,7 +102,9 @@ def recs(
             f"With {'--split' if split else '--learn-first'} {whole} is scored: --score-last changes nothing."
         )
     scored = (
-        _compare(names, log, curve is not None, as_json) if names else _alone(log, curve is not None, as_json)
+        _compare(names, log, deep_model, curve is not None, as_json)
+        if names
+        else _alone(log, curve is not None, as_json)
     )
     if curve is not None:
         from stream.evaluation.curve import curve as along
@@ -139,14 +145,16 @@ def _alone(log: Judged, with_curve: bool, as_json: bool) -> dict[str, Scores]:
     return {BLEND: scores}
 
 
-def _compare(names: list[str], log: Judged, with_curve: bool, as_json: bool) -> dict[str, Scores]:
+def _compare(
+    names: list[str], log: Judged, deep_model: Path | None, with_curve: bool, as_json: bool
+) -> dict[str, Scores]:
     """A row for each name."""
     from stream.cli.compare import scores_of
 
     found, told = {}, {}
     for name in names:
         with progress(f"evaluating {name}", len(log.steps), of_bytes=False) as bar:
-            found[name] = scores_of(name, log.steps, log.first_scored, bar, log.frozen)
+            found[name] = scores_of(name, log.steps, log.first_scored, bar, log.frozen, deep_model)
         told[name] = _told(found[name], with_curve and as_json)
     if as_json:
         answer_json({"sources": told, **log.parts})

@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from stream.events.codes import PURCHASE, RATING, VIEW
 from stream.events.types import Item
+from stream.sources.deep import Deep
+from stream.sources.deep_model import model_of
 from stream.sources.registry import SOURCES
 from stream.sources.source import Interactions, Room, Source, Visit, interactions, proposals
 from stream.state.hashing import hash64
+from tests.unit.deep_kit import arrays, names
 
 ITEMS, SHOPPERS = 64, 48
 PAIRS = 12
@@ -81,6 +84,8 @@ def facts(numbers: Iterable[int]) -> list[Item]:
 
 
 def made(name: str, of: Room | None = None) -> Source:
+    if name == Deep.name:
+        return Deep(of or room(), model_of(arrays(names(ITEMS))))
     return SOURCES[name](of or room())
 
 

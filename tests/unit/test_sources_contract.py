@@ -41,14 +41,18 @@ OBVIOUS = {
     "factors": VIEW,
     "embeddings": VIEW,
     "purchases": PURCHASE,
+    "deep": VIEW,
 }
 """Sources that find what comes together, and the kind of event that they find it by. The others know what is
 popular (popularity, rising), among whom (profile), or how good it is (ratings)."""
 
-each = pytest.mark.parametrize("name", SOURCES)
+EVERY = [*SOURCES, "deep"]
+"""Of `deep` a model is given (tests/unit/deep_kit.py), so it is not in the registry."""
+
+each = pytest.mark.parametrize("name", EVERY)
 
 
-@pytest.mark.parametrize(("name", "kind"), [(n, k) for n, k in OBVIOUS.items() if n in SOURCES])
+@pytest.mark.parametrize(("name", "kind"), [(n, k) for n, k in OBVIOUS.items() if n in EVERY])
 def test_items_that_always_come_together_are_proposed_for_one_another(name: str, kind: int):
     source = taught(name, couples(kind=kind))
     for item in range(2 * PAIRS):

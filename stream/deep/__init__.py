@@ -1,0 +1,1 @@
+"""Training a session model offline: what `stream train` does. Serving it is `stream.sources.deep`."""
