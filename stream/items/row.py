@@ -29,11 +29,13 @@ def _neighbours(slots: int) -> list[tuple[str, type[np.generic]] | tuple[str, ty
         ("item", np.int32, (slots,)),
         ("weight", np.float32, (slots,)),
         ("error", np.float32, (slots,)),
+        ("shoppers", np.uint32, (slots,)),
     ]
 
 
 NEIGHBOURS = np.dtype(_neighbours(BOUGHT_SLOTS))
-"""A bounded row of neighbours: item number + 1 (0 = free), decayed weight, inherited error.
+"""A bounded row of neighbours: item number + 1 (0 = free), decayed weight, inherited error, and which
+shoppers stand behind it since it got its slot (`stream.items.distinct`).
 
 `weight` is what was counted since the neighbour got its slot; what it inherited lies apart, because
 ranking reads items and weights only, and reading less is what makes it fast.
