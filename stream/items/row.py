@@ -6,7 +6,7 @@ import numpy as np
 
 VIEWED_SLOTS = 96
 """Neighbours kept of items viewed in one session. Where sessions are long, or all items go with all others,
-64 lose .01 of hit rate against 96, and those .005 to .008 against 128 at 640 more bytes an item; else
+64 lose .01 of hit rate against 96, and those .005 to .008 against 128 at 768 more bytes an item; else
 none."""
 
 BOUGHT_SLOTS = 24

@@ -17,7 +17,7 @@ from stream.state.jit import Row, kernel
 @kernel
 def tell(row: Row, items: NDArray[np.void], facts: Facts, pool: Pool, lists: Lists, n: int) -> None:
     """Write of every place of list `n` which of the last items it came by, and how many shoppers are behind
-    that, while the pool still holds the candidates; about .1 µs a list of 20."""
+    that, while the pool still holds the candidates. With marking these, .25 µs a list of 20."""
     for r in range(LOOK_BACK):
         lists.anchor[n, r] = row.recent[r]
     for k in range(lists.size[n]):

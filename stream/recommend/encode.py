@@ -207,7 +207,7 @@ def _write(
 
 @kernel
 def _put_behind(out: NDArray[np.uint8], at: int, lists: Lists, names: Names, n: int, size: int) -> int:
-    """What stands behind the places, unless it is nothing of any: .25 µs a list of 20."""
+    """What stands behind the places, unless it is nothing of any: .16 µs a list of 20, and 125 bytes."""
     anchors = known = 0
     for k in range(size):
         anchors = max(anchors, lists.because[n, k] + 1)
