@@ -8,7 +8,7 @@
     found = client.recommendations("shopper-17", limit=8)
     if found is not None:
         for item in found:
-            show(item.id, because=item.reason)
+            show(item.id, because=item.sentence())
 
 Needs msgspec and redis only. Every value is one JSON string under `key_of`, so that programs in other
 languages read the same in one GET.
@@ -25,7 +25,7 @@ import msgspec
 import redis
 
 from stream.errors import BrokerError, LayoutError
-from stream.values import Price, Ranked, key_of, kind_of
+from stream.values import Price, Ranked, in_words, key_of, kind_of
 
 __all__ = ["Client", "Price", "Recommendations", "Recommended", "decode_list", "key_of"]
 
@@ -35,14 +35,28 @@ TIMEOUT_S = 2.0
 _TIMEOUTS = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
 
 
-class Recommended(msgspec.Struct, frozen=True):
+class Recommended(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     """One place of a list. `score` only orders its own list; `reason` is viewed, bought, led_to (bought
     by others after what this shopper looked at), category, trending, related (by two steps), again (seen or
-    bought before) or pinned (by a rule of the shop)."""
+    bought before) or pinned (by a rule of the shop).
+
+    `because`: the item that the shopper looked at and that is the reason, if one is. `shoppers`: how many
+    distinct shoppers are behind it, at least; 0 where that is fewer than five, or nothing that is counted.
+    """
 
     id: str
     score: float
     reason: str
+    because: str | None = None
+    shoppers: int = 0
+
+    def sentence(self) -> str | None:
+        """The reason in words; None where fewer than five shoppers are behind it.
+
+        >>> Recommended("desk", 0.9, "viewed", "lamp", 28).sentence()
+        'you viewed lamp; at least 28 shoppers viewed both'
+        """
+        return in_words(self.reason, self.because, self.shoppers)
 
 
 class Recommendations(msgspec.Struct, frozen=True):
@@ -66,7 +80,8 @@ class Recommendations(msgspec.Struct, frozen=True):
 
 
 def decode_list(value: bytes, limit: int | None = None) -> Recommendations:
-    """A published list as objects; raises `msgspec.MsgspecError` or ValueError for anything else.
+    """A published list as objects; raises `msgspec.MsgspecError` or ValueError for anything else. Values of
+    older workers have nothing behind their places.
 
     >>> wire = b'''{"version":"0000000000000-0000000000000007","generated_at":1738574040123,
     ... "model":"share","items":["lamp","desk"],"scores":[0.91,0.2],"reasons":["viewed","trending"]}'''
@@ -76,7 +91,12 @@ def decode_list(value: bytes, limit: int | None = None) -> Recommendations:
     ['lamp']
     """
     found = msgspec.json.decode(value, type=Ranked)
-    rows = zip(found.items, found.scores, found.reasons, strict=True)
+    size = len(found.items)
+    if max(found.because, default=-1) >= len(found.anchors):
+        raise ValueError("a place has an anchor that is not told")
+    because = [found.anchors[k] if k >= 0 else None for k in found.because] or [None] * size
+    shoppers = found.shoppers or [0] * size
+    rows = zip(found.items, found.scores, found.reasons, because, shoppers, strict=True)
     items = tuple(Recommended(*row) for row in rows)
     return Recommendations(items[:limit], found.version, found.generated_at, found.model)
 

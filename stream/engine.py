@@ -363,6 +363,10 @@ class Engine:
 
     # -- helpers ---------------------------------------------------------------------------------
 
+    def ranker(self, now_ms: int) -> Ranker:
+        """What lists are made from at this time, for who explains one."""
+        return self._rules_at(now_ms)
+
     def _item_lists(self, unit: ItemUnit, items: NDArray[np.int32], now_ms: int) -> list[Values]:
         """All lists of some items of a unit."""
         now = Now(self._rules_at(now_ms), self.metrics.model, now_ms)

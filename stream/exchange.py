@@ -18,14 +18,17 @@ from stream.state.jit import kernel
 
 LAYOUT = 1
 """Version of this layout. A reader refuses a newer one, whatever follows its first six bytes. What was added
-without a new one, in the four spare bytes of the header or after the names, it leaves alone."""
+without a new one, after all else, it leaves alone."""
 
-# Magic, layout, source, since, upto; events, touches, pairs, names, bytes of the names. Padded to 48 bytes,
-# and columns follow by falling width, so that all of them are aligned views.
-_HEADER = struct.Struct("<4sHHqqIIIII4x")
+# Magic, layout, source, since, upto; events, touches, pairs, names, bytes of the names, marks. Columns follow
+# the 48 bytes by falling width, so that all of them are aligned views; marks, which are newer, follow names.
+_HEADER = struct.Struct("<4sHHqqIIIIII")
 _START = struct.Struct("<4sH")
 MAGIC = b"STRX"
-LAYOUT_AT, SOURCE_AT, SINCE_AT, UPTO_AT, SIZES_AT, HEADER_BYTES = 4, 6, 8, 16, 24, _HEADER.size
+LAYOUT_AT, SOURCE_AT, SINCE_AT, UPTO_AT, SIZES_AT, MARKS_AT = 4, 6, 8, 16, 24, 44
+HEADER_BYTES = _HEADER.size
+
+_NONE = np.zeros(0, np.uint8)
 
 
 class Touches(NamedTuple):
@@ -49,7 +52,8 @@ class Pairs(NamedTuple):
 
 class Exchange(NamedTuple):
     """One decoded message. `offset` and `ts_ms` are per event; `event`, `item` and `other` index them
-    and the string table `names` (NUL-separated, `n_names` ids)."""
+    and the string table `names` (NUL-separated, `n_names` ids). `mark`: by event a byte of the hash of its
+    shopper, so that shoppers can be told apart without being named; empty if an older worker wrote it."""
 
     source: int
     since: int
@@ -60,11 +64,12 @@ class Exchange(NamedTuple):
     pairs: Pairs
     names: bytes
     n_names: int
+    mark: NDArray[np.uint8] = _NONE
 
 
 def decode(value: bytes) -> Exchange:
     """The message in `value`, its columns as views on the same bytes: offsets, times, prices; event, item and
-    quantity of touches; event, item and other of pairs; codes of touches, of pairs; names.
+    quantity of touches; event, item and other of pairs; codes of touches, of pairs; names; marks.
 
     Raises `LayoutError` for a message of a newer layout, `ValueError` for anything else.
     """
@@ -79,7 +84,7 @@ def decode(value: bytes) -> Exchange:
         )
     if len(value) < _HEADER.size:
         raise ValueError("an exchange message is cut short")
-    _, _, source, since, upto, n, n_touches, n_pairs, n_names, names_bytes = _HEADER.unpack_from(value)
+    _, _, source, since, upto, n, n_touches, n_pairs, n_names, names_bytes, marks = _HEADER.unpack_from(value)
     at = _HEADER.size
 
     def column(dtype: type[np.generic], length: int) -> NDArray[Any]:
@@ -96,6 +101,10 @@ def decode(value: bytes) -> Exchange:
     if len(value) < at + names_bytes:
         raise ValueError("an exchange message is cut short")
     names = value[at : at + names_bytes]
+    at += names_bytes
+    marked = marks == n
+    if marked and len(value) < at + n:
+        raise ValueError("an exchange message is cut short")
     events, items = np.concatenate([event, pair_event]), np.concatenate([item, pair_item, pair_other])
     if n_names != (names.count(b"\0") + 1 if names else 0):
         raise ValueError("an exchange message does not hold as many names as it says")
@@ -111,6 +120,7 @@ def decode(value: bytes) -> Exchange:
         Pairs(pair_event, pair_item, pair_other, pair_code),
         names,
         n_names,
+        np.frombuffer(value, np.uint8, n, at) if marked else _NONE,
     )
 
 

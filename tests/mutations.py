@@ -239,6 +239,20 @@ MUTATIONS = (
         UPGRADES,
     ),
     Mutation(
+        "below five shoppers none are told",
+        "stream/items/distinct.py",
+        "return known if known >= LEAST else 0",
+        "return known",
+        "tests/unit/test_evidence.py",
+    ),
+    Mutation(
+        "who takes a slot over begins with its own shoppers",
+        "stream/items/cooccurrence.py",
+        "row.shoppers[lightest] = shopper",
+        "row.shoppers[lightest] |= shopper",
+        "tests/unit/test_evidence.py",
+    ),
+    Mutation(
         "a saved bucket of a newer layout is not read",
         "stream/state/bucket.py",
         "if layout > LAYOUT:",

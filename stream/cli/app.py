@@ -12,6 +12,7 @@ from stream.cli import (
     config,
     doctor,
     evaluate,
+    explain,
     local,
     models,
     produce,
@@ -74,6 +75,7 @@ app.command("recs", epilog=read.RECS_EXAMPLE)(read.recs)
 app.command("similar", epilog=read.SIMILAR_EXAMPLE)(read.similar)
 app.command("trending", epilog=read.TRENDING_EXAMPLE)(read.trending)
 app.command("price", epilog=read.PRICE_EXAMPLE)(read.price)
+app.command("explain", epilog=explain.EXAMPLE)(explain.explain)
 app.add_typer(state.app, name="state")
 app.command("rebuild", epilog=rebuild.EXAMPLE)(rebuild.rebuild)
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)

@@ -124,8 +124,15 @@ def _show(of: dict[str, Any], found: Recommendations | None, what: str, as_json:
         answer_json(of | msgspec.structs.asdict(found) | {"items": msgspec.to_builtins(found.items)})
         return
     age_s = max(0.0, time.time() - found.generated_at / 1000)
-    rows = [(place, item.id, item.score, item.reason) for place, item in enumerate(found, 1)]
-    table(("", "item", "score", "reason"), rows, f"{what}: ranked by {found.model}, {_age(age_s)} ago")
+    rows = [
+        (place, item.id, item.score, item.reason, item.sentence() or "")
+        for place, item in enumerate(found, 1)
+    ]
+    table(
+        ("", "item", "score", "reason", "because"),
+        rows,
+        f"{what}: ranked by {found.model}, {_age(age_s)} ago",
+    )
 
 
 def _age(age_s: float) -> str:

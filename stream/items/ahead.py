@@ -19,7 +19,7 @@ def _byte(field: str) -> int:
 
 
 _TOTAL, _WEIGHT, _STEP, _RECENT = _byte("total"), _byte("weight"), _byte("step"), _byte("recent")
-_ITEM, _TOTALS = _byte("item"), _byte("step_total")
+_ITEM, _TOTALS, _SHOPPERS = _byte("item"), _byte("step_total"), _byte("shoppers")
 _BOUGHT, _LED_TO = int(ITEM.fields["bought"][1]), int(ITEM.fields["led_to"][1])  # type: ignore[index]
 
 
@@ -59,4 +59,5 @@ def ask_to_add(rows: NDArray[np.void], item: int) -> None:
     _ask(rows, item, _TOTAL, _ITEM + 96)
     _ask(rows, item, _WEIGHT, _WEIGHT + 96)
     _ask(rows, item, _RECENT, _RECENT + 64)
+    _ask(rows, item, _SHOPPERS, _SHOPPERS + 64)
     prefetch(rows, item, _TOTALS)

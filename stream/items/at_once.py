@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from stream.items.cooccurrence import add_pair
 from stream.items.demand import add_touch
+from stream.items.distinct import bit_of
 from stream.items.due import Due, ListsDue
 from stream.shoppers.emit import Columns, Outbox
 from stream.state.jit import kernel
@@ -52,8 +53,9 @@ def take_in(items: AtOnce, out: Outbox, touches: int, pairs: int) -> None:
             items.batch.code[e], items.batch.quantity[e], items.batch.price_minor[e],
         )  # fmt: skip
     for k in range(pairs, out.filled[1]):
+        e = out.pair_event[k]
         _own(items, out.pair_item[k])
         items.displaced[0] += add_pair(
-            items.rows, items.lists_due, items.gains[0, out.pair_event[k]], out.pair_item[k],
+            items.rows, items.lists_due, items.gains[0, e], bit_of(items.batch.mark[e]), out.pair_item[k],
             out.pair_other[k], out.pair_code[k],
         )  # fmt: skip

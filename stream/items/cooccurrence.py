@@ -34,20 +34,23 @@ _LARGEST_GAIN = 1e15
 
 
 @kernel
-def _add(row: Row, other: int, amount: float) -> tuple[int, bool]:
-    """Add `amount` to neighbour `other`: its slot, and whether another was displaced.
+def _add(row: Row, other: int, amount: float, shopper: np.uint32) -> tuple[int, bool]:
+    """Add `amount` to neighbour `other` and set the bit of `shopper`: its slot, and whether another was
+    displaced.
 
-    A neighbour that is new in its slot has the weight `amount` and nothing more."""
+    A neighbour that is new in its slot has the weight `amount`, this shopper and nothing more."""
     lightest = 0
     least = np.inf
     for k in range(len(row.item)):
         if row.item[k] == other + 1:
             row.weight[k] += amount
+            row.shoppers[k] |= shopper
             return k, False
         if row.item[k] == 0:
             row.item[k] = other + 1
             row.weight[k] = amount
             row.error[k] = 0.0
+            row.shoppers[k] = shopper
             return k, False
         if row.weight[k] + row.error[k] < least:
             least = row.weight[k] + row.error[k]
@@ -55,20 +58,21 @@ def _add(row: Row, other: int, amount: float) -> tuple[int, bool]:
     row.item[lightest] = other + 1
     row.error[lightest] = least
     row.weight[lightest] = amount
+    row.shoppers[lightest] = shopper
     return lightest, True
 
 
 @kernel
-def add(row: Row, other: int, weight: float, gain: float) -> bool:
+def add(row: Row, other: int, weight: float, gain: float, shopper: np.uint32) -> bool:
     """Add an event of `weight` to neighbour `other` (an item number), at a time when one event adds
-    `gain`; True if another neighbour was displaced."""
+    `gain`, by the shopper whose bit is `shopper`; True if another neighbour was displaced."""
     row.total += weight * gain
     row.gain = max(row.gain, gain)
-    return _add(row, other, weight * gain)[1]
+    return _add(row, other, weight * gain, shopper)[1]
 
 
 @kernel
-def add_viewed(row: Row, other: int, weight: float, gain: float, is_next: bool) -> bool:
+def add_viewed(row: Row, other: int, weight: float, gain: float, shopper: np.uint32, is_next: bool) -> bool:
     """As `add`, for a row of `VIEWED_TOGETHER`; `is_next`: `other` came directly after the row's item."""
     row.total += weight * gain
     row.gain = max(row.gain, gain)
@@ -77,7 +81,7 @@ def add_viewed(row: Row, other: int, weight: float, gain: float, is_next: bool) 
     row.recent_gain *= 1.0 + weight / RECENT_UPDATES
     recent = weight * row.recent_gain
     row.recent_total += recent
-    k, displaced = _add(row, other, weight * gain)
+    k, displaced = _add(row, other, weight * gain, shopper)
     if displaced:
         row.step[k] = row.recent[k] = 0.0
     row.recent[k] += recent
@@ -99,16 +103,17 @@ def _move_up(row: Row, k: int) -> None:
     if k == 0 or row.weight[k] <= row.weight[k - 1]:
         return
     item, weight, error = row.item[k], row.weight[k], row.error[k]
-    step, recent = row.step[k], row.recent[k]
+    step, recent, shoppers = row.step[k], row.recent[k], row.shoppers[k]
     while k > 0 and row.weight[k - 1] < weight:
         row.item[k] = row.item[k - 1]
         row.weight[k] = row.weight[k - 1]
         row.error[k] = row.error[k - 1]
         row.step[k] = row.step[k - 1]
         row.recent[k] = row.recent[k - 1]
+        row.shoppers[k] = row.shoppers[k - 1]
         k -= 1
     row.item[k], row.weight[k], row.error[k] = item, weight, error
-    row.step[k], row.recent[k] = step, recent
+    row.step[k], row.recent[k], row.shoppers[k] = step, recent, shoppers
 
 
 @kernel
@@ -139,6 +144,7 @@ def add_pairs(
     rows: NDArray[np.void],
     due: ListsDue,
     gains: NDArray[np.float64],
+    shopper: NDArray[np.uint32],
     event: NDArray[np.uint32],
     item: NDArray[np.int32],
     other: NDArray[np.int32],
@@ -146,28 +152,31 @@ def add_pairs(
 ) -> int:
     """Add the pairs of one exchange message; about 60 ns each. Returns how many were displaced.
 
-    `item` and `other` are worker numbers, `gains` the decay gain of each event. Items whose lists
-    thereby change are queued in `due`.
+    `item` and `other` are worker numbers, `gains` the decay gain of each event, `shopper` the bit of whose it
+    is (0: not known). Items whose lists thereby change are queued in `due`.
     """
     displaced = 0
     for k in range(len(event)):
         if k + AHEAD < len(event):
             ask_to_add(rows, item[k + AHEAD])
-        displaced += add_pair(rows, due, gains[event[k]], item[k], other[k], code[k])
+        e = event[k]
+        displaced += add_pair(rows, due, gains[e], shopper[e], item[k], other[k], code[k])
     return displaced
 
 
 @kernel
-def add_pair(rows: NDArray[np.void], due: ListsDue, gain: float, item: int, other: int, code: int) -> bool:
+def add_pair(
+    rows: NDArray[np.void], due: ListsDue, gain: float, shopper: np.uint32, item: int, other: int, code: int
+) -> bool:
     """Add one pair: see `add_pairs`; whether another was displaced."""
     row, weight, kind = rows[item], PAIR_WEIGHT[code], pair_kind(code)
     displaced = False
     if kind == VIEWED:
-        displaced = add_viewed(row.viewed, other, weight, gain, code == _NEXT)
+        displaced = add_viewed(row.viewed, other, weight, gain, shopper, code == _NEXT)
     elif kind == BOUGHT:
-        displaced = add(row.bought, other, weight, gain)
+        displaced = add(row.bought, other, weight, gain, shopper)
     elif kind == LED_TO:
-        displaced = add(row.led_to, other, weight, gain)
+        displaced = add(row.led_to, other, weight, gain, shopper)
     push_lists(due, row, item)
     return displaced
 

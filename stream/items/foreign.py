@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
+from stream.items.distinct import bits_of
 from stream.items.due import pop_wanted
 from stream.items.table import ItemTable
 from stream.values import Ranked
@@ -40,7 +41,7 @@ class Foreign:
         for published in read:
             if published is None:
                 continue
-            for told in (published.scores, published.recent, published.next):
+            for told in (published.scores, published.recent, published.next, published.shoppers):
                 if len(told) != len(published.items) and (told or told is published.scores):
                     raise ValueError("there are not as many scores as items")
         number = int(self._table.numbers(item_id, 1)[0])
@@ -57,6 +58,10 @@ class Foreign:
             neighbours["item"][:count] = self._table.numbers(ids, count) + 1
             neighbours["weight"][:count] = np.array(published.scores[:count], np.float32)
             neighbours["total"], neighbours["gain"] = published.events, 1.0
+            # Of how few shoppers is not told, and an older worker tells of none.
+            neighbours["shoppers"][:] = 0
+            counts = np.array(published.shoppers[:count], np.int64)
+            neighbours["shoppers"][: len(counts)] = bits_of(counts)
             if "recent" in neighbours.dtype.names:
                 # Of an older worker's value they are not known, and count as none.
                 neighbours["recent"][:] = neighbours["step"][:] = 0.0

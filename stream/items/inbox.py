@@ -17,6 +17,7 @@ from stream.exchange import (
     LAYOUT,
     LAYOUT_AT,
     MAGIC,
+    MARKS_AT,
     SINCE_AT,
     SIZES_AT,
     SOURCE_AT,
@@ -24,6 +25,7 @@ from stream.exchange import (
     Pairs,
     Touches,
 )
+from stream.items.distinct import bit_of
 from stream.state.inactive import is_due
 from stream.state.jit import kernel
 from stream.state.little_endian import get_int
@@ -36,8 +38,9 @@ _MESSAGES, _EVENTS, _TOUCHES, _PAIRS, _NAMES, _NAME_BYTES, _CLOCK_MS, _HOLES, _R
 
 class Run(NamedTuple):
     """What `messages` records in a row say. `event`, `item` and `other` of the columns index the columns by
-    event (`ts_ms`; `offset` of its message in the log, and the unit's `clock_ms` after that) and the
-    `n_names` ids in `names`. What was applied before, or leaves a hole, is not among them.
+    event (`ts_ms`; `offset` of its message in the log, the unit's `clock_ms` after that, and the bit of its
+    `shopper`, 0 if it is not known) and the `n_names` ids in `names`. What was applied before, or leaves a
+    hole, is not among them.
     """
 
     messages: int
@@ -47,6 +50,7 @@ class Run(NamedTuple):
     ts_ms: NDArray[np.int64]
     offset: NDArray[np.int64]
     clock_ms: NDArray[np.int64]
+    shopper: NDArray[np.uint32]
     touches: Touches
     pairs: Pairs
     names: bytes
@@ -69,6 +73,7 @@ def read(block: Block, at: int, most: int, marks: NDArray[np.int64], clock_ms: i
     # Between the names of two messages there is one byte as between two names.
     names = np.zeros(name_bytes, np.uint8)
     ts_ms, offset, clock = np.empty((3, events), np.int64)
+    shopper = np.zeros(events, np.uint32)
     touches = Touches(
         np.empty(n_touches, np.uint32), np.empty(n_touches, np.uint32), np.empty(n_touches, np.uint8),
         np.empty(n_touches, np.int32), np.empty(n_touches, np.int64),
@@ -79,9 +84,10 @@ def read(block: Block, at: int, most: int, marks: NDArray[np.int64], clock_ms: i
     )  # fmt: skip
     _read(
         data, block.value[at : at + messages], block.offset[at : at + messages], fresh, clock_ms,
-        ts_ms, offset, clock, touches, pairs, names,
+        ts_ms, offset, clock, shopper, touches, pairs, names,
     )  # fmt: skip
-    return Run(messages, holes, repeated, ts_ms, offset, clock, touches, pairs, names[:-1].tobytes(), n_names)
+    told = names[:-1].tobytes()
+    return Run(messages, holes, repeated, ts_ms, offset, clock, shopper, touches, pairs, told, n_names)
 
 
 @kernel
@@ -115,7 +121,8 @@ def _is_whole(data: NDArray[np.uint8], start: int, stop: int) -> bool:
             return False
     n, t, p, n_names, name_bytes = _sizes(data, start)
     at = start + HEADER_BYTES + 16 * n + 8 * t
-    if at + 13 * t + 13 * p + name_bytes > stop:
+    marks = n if get_int(data, start + MARKS_AT, 4) == n else 0
+    if at + 13 * t + 13 * p + name_bytes + marks > stop:
         return False
     if not (_all_below(data, at, t, n) and _all_below(data, at + 4 * t, t, n_names)):
         return False
@@ -201,6 +208,7 @@ def _read(
     ts_ms: NDArray[np.int64],
     offset: NDArray[np.int64],
     clock: NDArray[np.int64],
+    shopper: NDArray[np.uint32],
     touches: Touches,
     pairs: Pairs,
     names: NDArray[np.uint8],
@@ -241,7 +249,11 @@ def _read(
                 pairs.other[n_pairs] = all_names + get_int(data, pair_other + 4 * k, 4)
                 pairs.code[n_pairs] = data[code + t + k]
                 n_pairs += 1
+        mark = code + t + p + name_bytes
         if n_names:
-            end = put(names, end, data, code + t + p, code + t + p + name_bytes) + 1
+            end = put(names, end, data, code + t + p, mark) + 1
+        if get_int(data, start + MARKS_AT, 4) == n:
+            for e in range(n):
+                shopper[events + e] = bit_of(data[mark + e])
         events += n
         all_names += n_names

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.items.cooccurrence import per_recent, per_step, per_weight
+from stream.items.distinct import publishable
 from stream.items.facts import Facts
 from stream.items.row import BOUGHT, VIEWED
 from stream.recommend.encode import Evidence, Lists
@@ -15,7 +16,9 @@ from stream.state.jit import Row, kernel, long_kernel
 
 
 @kernel
-def _insert(lists: Lists, n: int, names: Names, item: int, score: np.float32, kind: int) -> None:
+def _insert(
+    lists: Lists, n: int, names: Names, item: int, score: np.float32, shoppers: int, kind: int
+) -> None:
     """Insert into list `n`, kept sorted; ties by the id's hash."""
     at = lists.size[n]
     if at == LENGTH:
@@ -27,9 +30,11 @@ def _insert(lists: Lists, n: int, names: Names, item: int, score: np.float32, ki
     while at > 0 and _before(lists, n, names, item, score, at - 1):
         lists.item[n, at] = lists.item[n, at - 1]
         lists.score[n, at] = lists.score[n, at - 1]
+        lists.shoppers[n, at] = lists.shoppers[n, at - 1]
         at -= 1
     lists.item[n, at] = item
     lists.score[n, at] = score
+    lists.shoppers[n, at] = shoppers
     lists.reason[n, at] = kind
 
 
@@ -52,7 +57,7 @@ def _fill(lists: Lists, n: int, facts: Facts, names: Names, row: Row, kind: int)
         # As it is kept: compared in more digits than that, equals would not be equal.
         score = np.float32(row.weight[k] * factor)
         if score > 0 and not facts.item[item].withdrawn:
-            _insert(lists, n, names, item, score, kind)
+            _insert(lists, n, names, item, score, publishable(row.shoppers[k]), kind)
     for k in range(lists.size[n]):
         lists.reason[n, k] = kind
 

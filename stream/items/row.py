@@ -6,7 +6,7 @@ import numpy as np
 
 VIEWED_SLOTS = 96
 """Neighbours kept of items viewed in one session. Where sessions are long, or all items go with all others,
-64 lose .01 of hit rate against 96, and those .005 to .008 against 128 at 640 more bytes an item; else
+64 lose .01 of hit rate against 96, and those .005 to .008 against 128 at 768 more bytes an item; else
 none."""
 
 BOUGHT_SLOTS = 24
@@ -29,11 +29,13 @@ def _neighbours(slots: int) -> list[tuple[str, type[np.generic]] | tuple[str, ty
         ("item", np.int32, (slots,)),
         ("weight", np.float32, (slots,)),
         ("error", np.float32, (slots,)),
+        ("shoppers", np.uint32, (slots,)),
     ]
 
 
 NEIGHBOURS = np.dtype(_neighbours(BOUGHT_SLOTS))
-"""A bounded row of neighbours: item number + 1 (0 = free), decayed weight, inherited error.
+"""A bounded row of neighbours: item number + 1 (0 = free), decayed weight, inherited error, and which
+shoppers stand behind it since it got its slot (`stream.items.distinct`).
 
 `weight` is what was counted since the neighbour got its slot; what it inherited lies apart, because
 ranking reads items and weights only, and reading less is what makes it fast.

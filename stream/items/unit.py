@@ -155,8 +155,9 @@ class ItemUnit:
             touches.quantity, touches.price_minor,
         )  # fmt: skip
         self.displaced += add_pairs(
-            table.rows, table.lists_due, gains[0], pairs.event, pair_item, numbers[pairs.other], pairs.code
-        )
+            table.rows, table.lists_due, gains[0], run.shopper, pairs.event, pair_item,
+            numbers[pairs.other], pairs.code,
+        )  # fmt: skip
         self.pairs += len(pair_item)
         self.touches += len(item)
         return True

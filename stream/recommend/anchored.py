@@ -96,10 +96,12 @@ def _keep_category(pool: Pool, facts: Facts, category: int) -> None:
         facts.mark[pool.item[c]] = 0
         if c != last:
             pool.item[c], pool.reason[c] = pool.item[last], pool.reason[last]
+            pool.by[c] = pool.by[last]
             facts.mark[pool.item[c]] = c + 1
         for s in range(COLUMNS):
             pool.score[s, c] = pool.score[s, last]
             pool.score[s, last] = 0.0
+        pool.by[last] = 0
         pool.size[0] = last
 
 

@@ -28,6 +28,7 @@ from stream.recommend.pool import (
     VISITED,
     Pool,
     ban,
+    first_slot,
     put,
 )
 from stream.recommend.popular import Leaders
@@ -149,6 +150,7 @@ def _viewed_together(pool: Pool, facts: Facts, row: Row, rank: int, foreign: boo
     weight = by if foreign else np.float32(by * per_weight(row))
     recent = by if foreign else np.float32(by * per_recent(row))
     step = np.float32(1.0 if foreign else per_step(row))
+    slot = first_slot(BY_VIEW, rank)
     for k in range(NEAREST[rank]):
         # What has decayed to nothing is no candidate.
         if row.item[k] == 0 or row.weight[k] <= 0.0:
@@ -156,6 +158,8 @@ def _viewed_together(pool: Pool, facts: Facts, row: Row, rank: int, foreign: boo
         c = put(pool, facts, row.item[k] - 1, BY_VIEW)
         if c < 0:
             continue
+        if pool.by[c] == 0:
+            pool.by[c] = slot + k
         share = row.weight[k] * weight
         pool.score[SHARE, c] += share
         pool.score[RECENT, c] += row.recent[k] * recent
@@ -167,6 +171,7 @@ def _viewed_together(pool: Pool, facts: Facts, row: Row, rank: int, foreign: boo
 @kernel
 def _together(pool: Pool, facts: Facts, row: Row, rank: int, foreign: bool, kind: int, column: int) -> None:
     factor = np.float32((1.0 if foreign else per_weight(row)) / (rank + 1))
+    slot = first_slot(kind, rank)
     for k in range(len(row.item)):
         if row.item[k] == 0:
             break
@@ -175,6 +180,8 @@ def _together(pool: Pool, facts: Facts, row: Row, rank: int, foreign: bool, kind
         c = put(pool, facts, row.item[k] - 1, kind)
         if c >= 0:
             pool.score[column, c] += row.weight[k] * factor
+            if pool.by[c] == 0:
+                pool.by[c] = slot + k
 
 
 @kernel

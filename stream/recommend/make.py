@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from stream.items.due import Wanted
 from stream.items.facts import Facts
+from stream.recommend.behind import tell
 from stream.recommend.candidates import gather
 from stream.recommend.encode import Lists
 from stream.recommend.features import Description, describe
@@ -79,12 +80,14 @@ def order(row: Row, ranker: Ranker, most: int, plain: bool, by_model: bool) -> N
 
 @kernel
 def fill(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> bool:
-    """Write what was ranked into list `n`, in the order that is to be published; whether it is to be."""
+    """Write what was ranked into list `n`, in the order that is to be published, and what stands behind it;
+    whether it is to be."""
     pool, ranking, active = ranker.pool, ranker.ranking, ranker.scorer.active[0]
     if active:
         chances(pool.size[0], ranking)
     if not ranker.ruled.plan.idle:
         size = fill_by_rules(row, history, ranker.ruled, pool, ranking, ranker.scorer, lists, n)
+        tell(row, ranker.items, ranker.facts, pool, lists, n)
         return size > 0 or ranked(ranker)
     size = min(ranking.size[0 if active else 1], ranker.ruled.length)
     for k in range(size):
@@ -96,6 +99,7 @@ def fill(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> bool:
         else:
             lists.score[n, k] = ranking.plain[c]
     lists.size[n] = size
+    tell(row, ranker.items, ranker.facts, pool, lists, n)
     return size > 0  # type: ignore[no-any-return]
 
 

@@ -33,13 +33,14 @@ COLUMNS = 11
 
 class Pool(NamedTuple):
     """Item numbers and reasons by candidate; `score[s, c]` is that of source s, never negative, and `bits`
-    the same seen as integers, which have the same order. `banned`: item numbers; `size` = candidates,
-    banned items."""
+    the same seen as integers, which have the same order. `by`: as which neighbour of a last item it was first
+    put (`put_by`). `banned`: item numbers; `size` = candidates, banned items."""
 
     item: NDArray[np.int32]
     reason: NDArray[np.uint8]
     score: NDArray[np.float32]
     bits: NDArray[np.int32]
+    by: NDArray[np.int16]
     banned: NDArray[np.int32]
     size: NDArray[np.int64]
 
@@ -52,6 +53,7 @@ def new_pool() -> Pool:
         np.zeros(LIMIT, np.uint8),
         score,
         score.view(np.int32),
+        np.zeros(LIMIT, np.int16),
         np.zeros(BANNED_MOST, np.int32),
         np.zeros(2, np.int64),
     )
@@ -71,6 +73,28 @@ def put(pool: Pool, facts: Facts, item: int, reason: int) -> int:
     pool.reason[n] = reason
     pool.size[0] = n + 1
     return n
+
+
+_SLOT_BITS, _RANK_BITS = 7, 2
+
+
+@kernel
+def first_slot(kind: int, rank: int) -> int:
+    """As `Pool.by`: slot 0 among the neighbours of `kind` of the last item but `rank`; slot k is k more."""
+    return ((kind << _RANK_BITS | rank) << _SLOT_BITS) + 1
+
+
+@kernel
+def put_by(pool: Pool, c: int) -> tuple[int, int, int]:
+    """Kind, rank and slot of the neighbour as which a candidate was first put; slot -1 if it was none."""
+    by = int(pool.by[c]) - 1
+    if by < 0:
+        return 0, 0, -1
+    return (
+        by >> (_SLOT_BITS + _RANK_BITS),
+        by >> _SLOT_BITS & ((1 << _RANK_BITS) - 1),
+        by & ((1 << _SLOT_BITS) - 1),
+    )
 
 
 @kernel
@@ -93,5 +117,7 @@ def clear(pool: Pool, facts: Facts) -> None:
     for s in range(COLUMNS):
         for c in range(n):
             pool.score[s, c] = 0.0
+    for c in range(n):
+        pool.by[c] = 0
     pool.size[0] = 0
     pool.size[1] = 0

@@ -11,6 +11,7 @@ from faust.types import TP
 from stream.errors import StateError
 from stream.runtime.commits import Committed, parse_committed
 from stream.runtime.connection import kafka_arguments, started
+from stream.runtime.control import Control
 from stream.runtime.engine_thread import EngineThread
 from stream.runtime.log_reader import LogReader
 from stream.runtime.settings import Settings
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
 
 Offsets = dict[TP, int]
 """By partition, the offset after the last record that is in the state."""
+
+
+async def inform(settings: Settings, engine: Engine) -> None:
+    """Tell `engine` what every worker is told: the catalogue, rules, prices, popularity, the model."""
+    thread = EngineThread()
+    control = Control(settings, engine, thread)
+    try:
+        await control.start()
+        await control.stop()
+    finally:
+        await thread.stop()
 
 
 async def restore(settings: Settings, engine: Engine, tps: Iterable[TP] | None = None) -> Offsets:

@@ -11,11 +11,9 @@ from stream.effects import Values
 from stream.engine import Engine
 from stream.refill import Refill
 from stream.runtime.backup import Told
-from stream.runtime.bystander import restore
+from stream.runtime.bystander import inform, restore
 from stream.runtime.clock import now_ms
 from stream.runtime.compacted import latest
-from stream.runtime.control import Control
-from stream.runtime.engine_thread import EngineThread
 from stream.runtime.log_reader import LogReader
 from stream.runtime.redis_sink import RedisSink
 from stream.runtime.settings import Settings
@@ -33,7 +31,7 @@ async def rebuild(
     carry the versions of the state that they are made of, so that one which a worker has written meanwhile
     stays. Raises `StateError` when there is no state.
     """
-    await _inform(settings, engine)
+    await inform(settings, engine)
     await restore(settings, engine)
     async with LogReader(settings) as reader:
         prices = (await latest(settings, reader, [OF_KIND["price"]]))[OF_KIND["price"]]
@@ -60,14 +58,3 @@ def _steps(refill: Refill, prices: dict[bytes, bytes | None]) -> Iterator[tuple[
     while some := list(islice(left, _PRICES_AT_ONCE)):
         yield 0, [Values.of("price", [item for item, _ in some], [price for _, price in some])]
     yield from refill.steps(now_ms())
-
-
-async def _inform(settings: Settings, engine: Engine) -> None:
-    """What every worker is told: the catalogue, popularity, the model."""
-    thread = EngineThread()
-    control = Control(settings, engine, thread)
-    try:
-        await control.start()
-        await control.stop()
-    finally:
-        await thread.stop()

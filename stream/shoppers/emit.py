@@ -32,13 +32,15 @@ class Outbox(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """What the items hear of each event of a batch; `ts_ms` is the time by which it decays."""
+    """What the items hear of each event of a batch; `ts_ms` is the time by which it decays, `mark` a byte of
+    the hash of its shopper."""
 
     offset: NDArray[np.int64]
     ts_ms: NDArray[np.int64]
     code: NDArray[np.uint8]
     quantity: NDArray[np.int32]
     price_minor: NDArray[np.int64]
+    mark: NDArray[np.uint8]
 
 
 def new_outbox(events: int) -> Outbox:

@@ -78,7 +78,7 @@ class Packer:
         self._stamp += table.partitions
         events, names, touches, pairs = room.bounds[:, -1].tolist()
         name_bytes = int(table.interner.names.entries["length"][room.names[:names]].sum()) + names
-        size = table.partitions * HEADER_BYTES + 16 * events + 21 * touches + 13 * pairs + name_bytes
+        size = table.partitions * HEADER_BYTES + 17 * events + 21 * touches + 13 * pairs + name_bytes
         written = np.empty(size, np.uint8)
         ends = np.zeros(table.partitions, np.int64)
         _write(room, table.interner.names, batch, self._source, np.array(since), upto, written, ends)
@@ -238,5 +238,8 @@ def _write(
         counts = (event_end - event, touch_end - touch, pair_end - pair, name_end - name, at - names_at)
         for number in counts:
             sizes_at = put_int(out, sizes_at, number, 4)
-        put_int(out, sizes_at, 0, 4)
+        put_int(out, sizes_at, event_end - event, 4)
+        for k in range(event, event_end):
+            out[at] = batch.mark[room.events[k]]
+            at += 1
         ends[q] = at

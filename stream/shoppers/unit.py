@@ -175,7 +175,8 @@ class ShopperUnit:
         below = np.uint64(min(sample, 1.0) * (2.0**64 - 2048))
         used = self.interner.used
         without_lists = silent or latest is not None
-        columns = Columns(batch.offset, decay_ts, batch.code, batch.quantity, batch.price_minor)
+        mark = self.interner.names.entries["hash"][shopper].astype(np.uint8)
+        columns = Columns(batch.offset, decay_ts, batch.code, batch.quantity, batch.price_minor, mark)
         unit = self.items_at_once if n else None
         items = unit.begin_at_once(columns) if unit else None
         made = start = 0

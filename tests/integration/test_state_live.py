@@ -257,6 +257,12 @@ async def test_one_shopper_or_item_is_shown_and_redis_filled_again(make_fleet: M
     assert told["views"] == counts(engine)[item.encode()][0][0]
     assert told["neighbours"]["viewed"]
     assert cli("state", "inspect", "--item", "nothing")[0] == 1
+    code, told, _ = cli("explain", events[0].user_id, item)
+    assert (code, told["user_id"], told["item_id"]) == (0, events[0].user_id, item)
+    assert (told["place"] is None) == bool(told["why"])
+    listed = cli("explain", events[0].user_id, told["items"][0])[1]
+    assert (listed["place"], listed["why"]) == (1, None)
+    assert cli("explain", "nobody", item)[0] == cli("explain", events[0].user_id, "nothing")[0] == 1
     assert cli("state", "inspect")[0] == 2
 
     # Redis loses everything.

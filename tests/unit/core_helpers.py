@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from itertools import pairwise
+from operator import or_
 from typing import Any
 
 import msgspec
@@ -15,6 +17,7 @@ from stream.engine import Engine, EngineConfig
 from stream.events.codes import NO_PRICE
 from stream.events.records import LogRecord
 from stream.items.row import BOUGHT, LED_TO, VIEWED
+from stream.state.hashing import hash64
 
 T0 = 1_700_000_000_000
 MINUTE_MS = 60_000
@@ -142,6 +145,21 @@ def pair_weights(engine: Engine) -> dict[tuple[str, str, str], float]:
     return out
 
 
+def pair_bits(engine: Engine) -> dict[tuple[str, str, str], int]:
+    """The bitmap of shoppers of every pair, by (kind, item, other)."""
+    return {
+        (kind, _name(engine, number), _name(engine, other - 1)): bits
+        for number in _owned(engine)
+        for kind in KINDS.values()
+        for other, bits in zip(
+            engine.table.rows[kind][number]["item"].tolist(),
+            engine.table.rows[kind][number]["shoppers"].tolist(),
+            strict=True,
+        )
+        if other
+    }
+
+
 def price_counts(engine: Engine) -> dict[tuple[str, int], tuple[float, float]]:
     """Exposures and purchases at every price, decayed to the engine's clock."""
     gain = engine.table.demand.gain(engine.table.clock_ms)
@@ -174,6 +192,28 @@ def shopper_states(engine: Engine) -> dict[str, dict[str, Any]]:
                 "hidden": sorted(ids(history["hidden"])),
             }
     return out
+
+
+def pair_shoppers(events: Sequence[dict[str, Any]]) -> dict[tuple[str, str, str], set[str]]:
+    """Who stands behind each pair: what every shopper alone would have brought about."""
+    events = [{"event_id": f"e{n}"} | e for n, e in enumerate(events)]
+    out: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for user in {e["user_id"] for e in events}:
+        mine = [e for e in events if e["user_id"] == user]
+        if any("item_id" in e for e in mine):
+            for pair in reference(mine)[1]:
+                out[pair].add(user)
+    return dict(out)
+
+
+def bits_of_all(shoppers: dict[tuple[str, str, str], set[str]]) -> dict[tuple[str, str, str], int]:
+    """The bitmaps that these sets make."""
+    return {pair: reduce(or_, (_bit(user) for user in users)) for pair, users in shoppers.items()}
+
+
+def _bit(user: str) -> int:
+    data = np.frombuffer(user.encode(), np.uint8)
+    return 1 << (int(hash64(data, 0, len(data))) & 31)
 
 
 def assert_close(one: dict[Any, Any], other: dict[Any, Any], relative: float = 1e-5) -> None:

@@ -4,6 +4,7 @@ import doctest
 import json
 from fnmatch import fnmatch
 
+import msgspec
 import numpy as np
 import pytest
 import redis
@@ -132,6 +133,23 @@ def test_prices(held: dict[str, bytes]):
     assert price.list_price is None
 
 
+def test_places_say_what_stands_behind_them():
+    behind = {"anchors": ["rug", "bed"], "because": [1, 0, -1], "shoppers": [9, 0, 0]}
+    found = decode_list(json.dumps(LIST | behind).encode())
+    assert [item.because for item in found] == ["bed", "rug", None]
+    assert [item.sentence() for item in found] == [
+        "you viewed bed; at least 9 shoppers viewed both", None, "many look at it now",
+    ]  # fmt: skip
+    (of_an_item, *_) = decode_list(json.dumps(LIST | {"shoppers": [9, 0, 0]}).encode())
+    assert of_an_item.sentence() == "at least 9 shoppers viewed both"
+
+
+@pytest.mark.parametrize("wrong", [{"because": [0, 0, 0]}, {"shoppers": [5]}, {"shoppers": [0, -1, 0]}])
+def test_places_that_say_what_cannot_be_are_refused(wrong: dict[str, list[int]]):
+    with pytest.raises((ValueError, msgspec.MsgspecError)):
+        decode_list(json.dumps(LIST | wrong).encode())
+
+
 def test_prefixes_keep_shops_apart(held: dict[str, bytes]):
     theirs = Client("redis://here", prefix="other").recommendations("s 1")
     assert theirs is not None
@@ -213,7 +231,9 @@ def test_commands_print_one_object(held: dict[str, bytes]):
     told = json.loads(out)
     assert (code, err) == (0, "")
     assert told["item_id"] == "lamp"
-    assert told["items"][1] == {"id": "d\u00e9sk {1}", "score": 0.5, "reason": "bought"}
+    assert told["items"][1] == {
+        "id": "d\u00e9sk {1}", "score": 0.5, "reason": "bought", "because": None, "shoppers": 0,
+    }  # fmt: skip
     assert json.loads(run("similar", "lamp", "--together", "--json")[1])["model"] == "share"
     assert json.loads(run("trending", "--category", "a.b", "--json")[1])["items"] == []
     assert json.loads(run("price", "lamp", "--json")[1])["proposed"] == 41.71

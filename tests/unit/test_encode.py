@@ -44,6 +44,27 @@ def test_lists_are_json_with_a_version_of_fixed_width(content, offset, now_ms):
         assert all(len(json.dumps(score)) <= 7 for score in told["scores"])
 
 
+@given(
+    st.lists(st.tuples(IDS, st.integers(-1, 2), st.integers(0, 99)), max_size=5),
+    st.lists(IDS, min_size=4, max_size=4),
+)
+def test_what_stands_behind_places_is_told_unless_it_is_nothing(entries, last):
+    interner = Interner(64)
+    lists = new_lists(1, 5)
+    lists.size[0] = len(entries)
+    lists.anchor[0] = [interner.intern_one(name.encode()) + 1 for name in last]
+    for k, (name, because, shoppers) in enumerate(entries):
+        lists.item[0, k] = interner.intern_one(name.encode())
+        lists.because[0, k], lists.shoppers[0, k] = because, shoppers
+    value = Writer(1, 5, REASONS).write(lists, 1, interner.names, 1, np.zeros(1, np.int64), 1, "m")[0]
+    told = json.loads(value)
+    because, shoppers = [entry[1] for entry in entries], [entry[2] for entry in entries]
+    used = max(because, default=-1) + 1
+    assert told.get("anchors") == (last[:used] or None)
+    assert told.get("because") == (because if used else None)
+    assert told.get("shoppers") == (shoppers if any(shoppers) else None)
+
+
 def test_more_lists_than_the_buffer_holds_all_come_out():
     interner = Interner(4_000)
     names = ["ü" * 100 + f'"{k}\\' for k in range(4_000)]

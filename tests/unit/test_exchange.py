@@ -55,6 +55,7 @@ def exchanges(draw: st.DrawFn) -> Exchange:
             column(draw, index, np.uint32, p), column(draw, byte, np.uint8, p),
         ),
         b"\0".join(names), len(names) if b"\0".join(names) else 0,
+        column(draw, byte, np.uint8, draw(st.sampled_from([0, n]))),
     )  # fmt: skip
 
 

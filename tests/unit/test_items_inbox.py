@@ -43,6 +43,7 @@ def state(of: ItemUnit) -> tuple[Any, ...]:
         (
             table.interner.name(k),
             *(row[name].item() for name in SAVED),
+            row["viewed"]["shoppers"].tolist(),
         )
         for k, row in zip(members, rows, strict=True)
     ]

@@ -174,10 +174,10 @@ def test_a_full_row_of_neighbours_lets_the_lightest_go():
     row = np.zeros(1, ITEM)[0]["bought"]
     slots = len(row["item"])
     for other in range(slots):
-        assert not add(row, other, 1.0 + other, 1.0)
-    assert add(row, 99, 0.5, 1.0)
+        assert not add(row, other, 1.0 + other, 1.0, np.uint32(1))
+    assert add(row, 99, 0.5, 1.0, np.uint32(2))
     assert 0 + 1 not in row["item"].tolist()
-    assert 99 + 1 in row["item"].tolist()
+    assert row["shoppers"][row["item"].tolist().index(99 + 1)] == 2, "and takes nobody with it"
     assert row["total"] == sum(1.0 + k for k in range(slots)) + 0.5
 
 

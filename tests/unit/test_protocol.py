@@ -11,9 +11,12 @@ import pytest
 from tests.unit.core_helpers import (
     T0,
     assert_close,
+    bits_of_all,
     event,
     item_counts,
     log,
+    pair_bits,
+    pair_shoppers,
     pair_weights,
     price_counts,
     reference,
@@ -66,6 +69,7 @@ def assert_counts(owner: Owner, events: list[dict[str, Any]]) -> None:
     assert item_counts(owner.engine) == counts
     assert shopper_states(owner.engine) == shoppers
     assert_close(pair_weights(owner.engine), pairs)
+    assert pair_bits(owner.engine) == bits_of_all(pair_shoppers(events))
     assert_close(price_counts(owner.engine), prices)
     assert sum(unit.holes for unit in owner.engine.item_units.values()) == 0
 
@@ -100,6 +104,7 @@ def test_who_is_evicted_or_forgotten_hangs_on_the_log_alone(seed):
     assert shopper_states(first.engine) == shopper_states(clean.engine)
     assert item_counts(first.engine) == item_counts(clean.engine)
     assert_close(pair_weights(first.engine), pair_weights(clean.engine))
+    assert pair_bits(first.engine) == pair_bits(clean.engine)
     assert len(shopper_states(first.engine)) < 900, "some were evicted"
     every = {one["item_id"] for one in churn(seed)}
     assert len(item_counts(first.engine)) < len(every), "items as well"

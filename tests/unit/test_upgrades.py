@@ -31,7 +31,16 @@ from stream.shoppers import saved as saved_shoppers
 from stream.state import bucket
 from stream.values import KEY_VERSION, Price
 from tests.exchange_writer import encode
-from tests.unit.core_helpers import T0, Worker, event, item_counts, log, pair_weights, shopper_states
+from tests.unit.core_helpers import (
+    T0,
+    Worker,
+    event,
+    item_counts,
+    log,
+    pair_bits,
+    pair_weights,
+    shopper_states,
+)
 from tests.unit.scenario_kit import known
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "upgrades.md").read_text()
@@ -43,6 +52,8 @@ EXCHANGE_1 = b64decode(
     "z4sBAADoa+XPiwEAANBv5c+LAQAAtgMAAAAAAABAHwAAAAAAAEAfAAAAAAAAAAAAAAEAAAACAAAAAAAAAAEAAAABAAAAAQAAAAEA"
     "AAACAAAAAQAAAAEAAAACAAAAAAAAAAEAAAAAAAAAAQAAAAAAAAABAAAAAAADASGCbGFtcABkZXNr"
 )
+# The same with marks of shoppers after the names, and how many these are in what was spare in the header.
+EXCHANGE_2 = EXCHANGE_1[:44] + struct.pack("<I", 3) + EXCHANGE_1[48:] + bytes([7, 7, 7])
 SHOPPER_BUCKET_1 = b64decode(
     "KLUv/WCRBAUPAMZYWT5QbdMBqDfDpii1gKSi5Y5C2lIDZv10RhdZX/jG8HUtwqSMHDulrY1ke0l2S1rOAZu8gIPCTat4Ovfogd1f"
     "pkUARABIAD4fUiCMwmNcdkA74V9zx8iXfDTY7uetVk0eJw70fnHYW40vjhvGEMrkaqKWzbbDCad0F8hLvi6nnsMXN9+DTeoZFzcY"
@@ -145,6 +156,16 @@ def test_an_exchange_message_of_layout_1():
     )
 
 
+def test_an_exchange_message_with_marks_of_shoppers():
+    assert exchange.decode(EXCHANGE_1).mark.tolist() == []
+    assert exchange.decode(EXCHANGE_2).mark.tolist() == [7, 7, 7]
+    before, since = applied(EXCHANGE_1), applied(EXCHANGE_2)
+    assert item_counts(since.engine) == COUNTS
+    assert pair_weights(since.engine) == pair_weights(before.engine)
+    assert set(pair_bits(before.engine).values()) == {0}, "who it was is not known"
+    assert set(pair_bits(since.engine).values()) == {1 << 7}
+
+
 def test_buckets_of_layout_1():
     worker = restored(SHOPPER_BUCKET_1, ITEM_BUCKET_1)
     assert shopper_states(worker.engine) == {"ann": ANN}
@@ -188,12 +209,11 @@ def test_metadata_of_a_commit():
 # -- additions are left alone --------------------------------------------------------------------------
 
 
-@given(st.binary(min_size=4, max_size=4), st.binary(max_size=50))
-def test_what_is_added_to_an_exchange_message_changes_nothing(spare: bytes, more: bytes):
-    added = EXCHANGE_1[:44] + spare + EXCHANGE_1[48:] + more
+@given(st.sampled_from([EXCHANGE_1, EXCHANGE_2]), st.binary(max_size=50))
+def test_what_is_added_to_an_exchange_message_changes_nothing(value: bytes, more: bytes):
     mine: Any
     theirs: Any
-    for mine, theirs in zip(exchange.decode(EXCHANGE_1), exchange.decode(added), strict=True):
+    for mine, theirs in zip(exchange.decode(value), exchange.decode(value + more), strict=True):
         if isinstance(mine, tuple):
             assert all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
         else:
