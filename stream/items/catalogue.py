@@ -48,7 +48,8 @@ class Catalogue:
                 self.changed.add(key)
             # Also before anybody has seen it: events about it may come yet.
             self._removed.add(key)
-            self._judge({key} | self.stand_ins.put(key, None, ()))
+            self._table.facts.item["withdrawn"][self._table.numbers(key, 1)] = True
+            self._judge(self.stand_ins.put(key, None, ()))
             return None
         try:
             facts = msgspec.json.decode(value, type=Item)
@@ -69,14 +70,15 @@ class Catalogue:
         self._removed.discard(key)
         self.changed.add(key)
         number = int(self._table.numbers(key, 1)[0])
-        self._table.facts.item["category"][number] = self._category(facts.category)
-        self._judge({key} | self.stand_ins.put(key, parent, replaces))
+        known = self._table.facts.item[number]
+        known["withdrawn"], known["category"] = facts.stock == 0, self._category(facts.category)
+        self._judge(self.stand_ins.put(key, parent, replaces))
         return None
 
-    def _judge(self, names: set[bytes]) -> None:
-        """See which items may be shown. A product is for sale while any of its variants is; what was removed
-        is not, whatever its variants say."""
-        for name in names:
+    def _judge(self, products: set[bytes]) -> None:
+        """See which may be shown of items that may have variants. A product is for sale while any of them is;
+        what was removed is not, whatever its variants say."""
+        for name in products:
             facts = self.facts.get(name)
             gone = facts is not None and facts.stock == 0
             if facts is None or not facts.stock:

@@ -59,7 +59,8 @@ class StandIns:
         parent = None if parent == key else parent
         said = self._parent.get(key), self._replaces.get(key, ())
         if said == (parent, tuple(replaces)):
-            return {self.stands_for(key)}
+            concerned = self.stands_for(key)
+            return {concerned} if concerned in self._counted else set()
         self._say(key, parent, replaces)
         return self._follow({key, *said[1], *replaces}) | {self.stands_for(key)}
 
