@@ -66,8 +66,8 @@ _LARGEST_GAIN = 1e30
 class Facts(NamedTuple):
     """By item number `item` (of `FACT`) and `mark`; `hot`: item numbers + 1 in falling order of `trending`.
 
-    `mark`: while a list is made, the item's candidate + 1 (0: none), or `BANNED`; always `ELSEWHERE` of an item
-    that another stands for. They lie close together, because each neighbour that is read asks for one: of
+    `mark`: while a list is made, the item's candidate + 1 (0: none), or `BANNED`; always `ELSEWHERE` where
+    another stands for it. They lie close together, because each neighbour that is read asks for one: of
     20,000 items they stay in the nearest cache.
 
     Where one stands for another, number + 1: `renamed`, the id under which this one is sold now (0: its own);
@@ -82,6 +82,7 @@ class Facts(NamedTuple):
     renamed: NDArray[np.int32]
     also: NDArray[np.int32]
     stands: NDArray[np.int64]
+    met: NDArray[np.uint16]
 
 
 def new_facts(max_items: int) -> Facts:
