@@ -83,9 +83,10 @@ class Shoppers(NamedTuple):
 
 class Events(NamedTuple):
     """One batch as kernels see it: see `stream.events.decode.Batch`; `shopper` and `item` are numbers, `sold`
-    that of the variant if `item` is its product, `gain` is what an event adds to sums that decay as popularity
-    does, `left` what visitors left to shoppers of the batch, `shown` what its impressions say
-    (`stream.shoppers.impressed`). `did` becomes what came of each event: bits, 0 for one that was passed over."""
+    that of the variant if `item` is its product; `gain` is what an event adds to sums that decay as
+    popularity does, `left` what visitors left to shoppers of the batch, `shown` what its impressions say
+    (`stream.shoppers.impressed`). `did` becomes what came of each event: bits, 0 for one that was passed
+    over."""
 
     offset: NDArray[np.int64]
     ts_ms: NDArray[np.int64]
@@ -183,7 +184,7 @@ def _apply(
     code, item = events.code[e], events.item[e]
     if facts.stands[0]:
         settle_window(row, facts)
-        if row.history > 0 and (code == RETURN or code == LIKE):
+        if row.history > 0:
             settle_history(shoppers.histories[row.history], facts)
     if code == PURCHASE and events.order[e] != row.order:
         row.order = events.order[e]
