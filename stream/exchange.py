@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.errors import LayoutError
+from stream.events.codes import NO_PRICE
 from stream.state.jit import kernel
 
 LAYOUT = 1
@@ -122,6 +123,27 @@ def decode(value: bytes) -> Exchange:
         n_names,
         np.frombuffer(value, np.uint8, n, at) if marked else _NONE,
     )
+
+
+NO_DEMAND, NO_INTEREST = 1, 2
+"""What a touch leaves out, two bits: the price, and what makes an item popular. A product hears what its
+variants do without their price, a variant of itself without the popularity, which is the product's; and of
+what is sold to a crowd neither counts."""
+
+WITHOUT_INTEREST = 128
+"""Added to the code of an event, a touch that makes nothing popular. An older worker counts none of it."""
+
+
+@kernel
+def touch_code(code: int, left_out: int) -> int:
+    """A touch's code as it travels."""
+    return code | WITHOUT_INTEREST if left_out & NO_INTEREST else code
+
+
+@kernel
+def touch_price(price_minor: int, left_out: int) -> int:
+    """A touch's price as it travels."""
+    return NO_PRICE if left_out & NO_DEMAND else price_minor
 
 
 FORWARD, BACKWARD = 0, 1

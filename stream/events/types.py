@@ -203,11 +203,14 @@ _WHOLE_MAX = 2**53
 Attribute = bool | Annotated[int, Meta(ge=-_WHOLE_MAX, le=_WHOLE_MAX)] | float | Text | _Texts
 """A value of a named attribute: text, a list of texts, a number, true or false."""
 
+REPLACES_MAX = 64
+"""Items that one item may replace: the rows of all of them are read for its lists."""
+
 _AttributeName = Annotated[str, Meta(min_length=1, max_length=64)]
 
 OWN_FIELDS = frozenset(
     {"age_days", "available_from", "brand", "category", "cost", "item_id", "labels", "list_price", "margin"}
-    | {"parent_id", "price", "price_band", "stock", "tags", "title"}
+    | {"parent_id", "price", "price_band", "replaces", "stock", "tags", "title"}
 )
 """Names that no named attribute may have: rules mean the fields by them."""
 
@@ -219,9 +222,11 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     null value (tombstone) removes the item from what may be recommended or priced.
 
     `labels` are the item's tags. `parent_id` is the product of which this item is a variant (a size, a
-    colour), `available_from` when it could first be bought, `price_band` the shop's own word for what it
-    costs ("budget"), `attributes` all else that rules may ask for (`stream.rules`). An item with more than
-    `ATTRIBUTES_MAX` attributes, or with one of a name in `OWN_FIELDS`, is refused as a whole.
+    colour): the product is recommended, the variant has a price. `replaces` are ids of items that are this
+    one now, renamed or merged: what was counted under them counts for it. `available_from` is when it could
+    first be bought, `price_band` the shop's own word for what it costs ("budget"), `attributes` all else that
+    rules may ask for (`stream.rules`). An item with more than `ATTRIBUTES_MAX` attributes, or with one of a
+    name in `OWN_FIELDS`, is refused as a whole.
     """
 
     item_id: Id
@@ -237,6 +242,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     labels: _Texts = []
     price_band: Text | None = None
     parent_id: Id | None = None
+    replaces: Annotated[list[Id], Meta(max_length=REPLACES_MAX)] = []
     available_from: Timestamp | None = None
     attributes: Annotated[dict[_AttributeName, Attribute], Meta(max_length=ATTRIBUTES_MAX)] = {}
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.exchange import touch_code, touch_price
 from stream.items.cooccurrence import add_pair
 from stream.items.demand import add_touch
 from stream.items.distinct import bit_of
@@ -50,7 +51,8 @@ def take_in(items: AtOnce, out: Outbox, touches: int, pairs: int) -> None:
         _own(items, item)
         add_touch(
             items.rows, items.price_due, items.gains[:, e], items.batch.ts_ms[e], item,
-            items.batch.code[e], items.batch.quantity[e], items.batch.price_minor[e],
+            touch_code(items.batch.code[e], out.touch_without[k]), items.batch.quantity[e],
+            touch_price(items.batch.price_minor[e], out.touch_without[k]),
         )  # fmt: skip
     for k in range(pairs, out.filled[1]):
         e = out.pair_event[k]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stream.events.codes import NO_PRICE
 from stream.events.decode import to_minor
 from stream.events.types import ID_MAX_CHARS, Item
+from stream.items.stand_ins import StandIns
 from stream.items.table import ItemTable
 from stream.state.interner import Interner
 
@@ -25,6 +26,8 @@ class Catalogue:
     def __init__(self, table: ItemTable) -> None:
         self._table = table
         self.facts: dict[bytes, Item] = {}
+        self.stand_ins = StandIns(table)
+        self._removed: set[bytes] = set()
         self.changed: set[bytes] = set()
         """Ids whose facts changed since whoever compiles rules last looked, and emptied this."""
         self.categories = Interner(MAX_CATEGORIES)
@@ -44,20 +47,48 @@ class Catalogue:
             if self.facts.pop(key, None) is not None:
                 self.changed.add(key)
             # Also before anybody has seen it: events about it may come yet.
+            self._removed.add(key)
             self._table.facts.item["withdrawn"][self._table.numbers(key, 1)] = True
+            self._judge(self.stand_ins.put(key, None, ()))
             return None
         try:
             facts = msgspec.json.decode(value, type=Item)
+            parent = facts.parent_id.encode() if facts.parent_id else None
+            replaces = sorted({old.encode() for old in facts.replaces})
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             return f"the catalogue entry of {key!r} is unusable: {error}"
         if facts.item_id.encode() != key or min(facts.item_id, default="\0") < " ":
             return f"the catalogue entry {facts.item_id!r} has another key: {key!r}"
+        for other in [*replaces, *([parent] if parent else [])]:
+            if min(other) < _SPACE:
+                return f"the catalogue entry of {key!r} names {other!r}: that is no item id"
+        if replaces or parent not in (None, key):
+            path = self.stand_ins.cycle(key, parent, replaces)
+            if path is not None:
+                return _refused(path)
         self.facts[key] = facts
+        self._removed.discard(key)
         self.changed.add(key)
         number = int(self._table.numbers(key, 1)[0])
         known = self._table.facts.item[number]
         known["withdrawn"], known["category"] = facts.stock == 0, self._category(facts.category)
+        self._judge(self.stand_ins.put(key, parent, replaces))
         return None
+
+    def _judge(self, products: set[bytes]) -> None:
+        """See which may be shown of items that may have variants. A product is for sale while any of them is;
+        what was removed is not, whatever its variants say."""
+        for name in products:
+            facts = self.facts.get(name)
+            gone = facts is not None and facts.stock == 0
+            if facts is None or not facts.stock:
+                for variant in self.stand_ins.variants(name):
+                    entry = self.facts.get(variant)
+                    gone = entry is not None and entry.stock == 0
+                    if entry is not None and not gone:
+                        break
+            number = self._table.numbers(name, 1)
+            self._table.facts.item["withdrawn"][number] = gone or name in self._removed
 
     def _category(self, name: str | None) -> int:
         return max(0, self.categories.intern_one(name.encode())) if name else 0
@@ -72,3 +103,14 @@ class Catalogue:
         empty = Item(item_id="-")
         values = (self.facts.get(name, empty).stock for name in ids)
         return np.array([NO_PRICE if stock is None else stock for stock in values], np.int64)
+
+
+def _refused(path: list[bytes]) -> str:
+    """Why an entry is refused by which an item would come to stand for itself, over all of `path`."""
+    first, *others = [repr(name.decode()) for name in path]
+    if not others:
+        return f"the catalogue entry of {first} says that it replaces itself: take it out of `replaces`"
+    return (
+        f"by the catalogue entry of {first} it would stand for itself, by way of {', '.join(others)}: take "
+        "their `parent_id` and `replaces` back first"
+    )

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.events.codes import CART, PURCHASE, REMOVE, RETURN, VIEW
+from stream.exchange import WITHOUT_INTEREST
 from stream.items.due import Due, push
 from stream.items.facts import INTEREST
 from stream.state.jit import Row, kernel
@@ -66,8 +67,10 @@ def add_touch(
     """Add one event: see `add_touches`."""
     row = rows[item]
     row.last_ts_ms = max(row.last_ts_ms, ts_ms)
+    # Of a code that says so, as of one that is not known, the interest is 0.
     row.popular = max(row.popular + gains[0] * INTEREST[code], 0.0)
     row.trending = max(row.trending + gains[1] * INTEREST[code], 0.0)
+    code &= WITHOUT_INTEREST - 1
     if code == VIEW:
         row.views += 1
     elif code == CART:

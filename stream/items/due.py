@@ -97,6 +97,12 @@ def push_lists(due: ListsDue, row: Row, number: int) -> None:
         push(due.soon, number)
 
 
+def publish_again(due: ListsDue, rows: NDArray[np.void], number: int) -> None:
+    """Queue an item of which more is known than its row says."""
+    due.told[number] = -1.0
+    push_lists(due, rows[number], number)
+
+
 def pop_lists(due: ListsDue, rows: NDArray[np.void], limit: int) -> NDArray[np.int32]:
     """Take out up to `limit` items, of which a quarter is for those that have waited longest."""
     soon = pop(due.soon, limit - limit // 4)

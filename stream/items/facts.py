@@ -1,4 +1,4 @@
-"""What ranking asks of every candidate, 24 bytes an item: facts of the catalogue, and what this worker has
+"""What ranking asks of every candidate, 28 bytes an item: facts of the catalogue, and what this worker has
 heard of the item lately.
 
 Apart from the rows, and small, because ranking looks up hundreds of items at random: reading them from rows
@@ -29,6 +29,8 @@ FACT = np.dtype(
         ("last_at", np.uint32),
         ("first_at", np.uint32),
         ("category", np.int32),
+        # Number + 1 of the item that stands for this one (`stream.items.stand_ins`); 0: itself.
+        ("stands_for", np.int32),
         # Not to be shown: removed or out of stock.
         ("withdrawn", np.bool_),
     ],
@@ -37,6 +39,9 @@ FACT = np.dtype(
 
 BANNED = 0xFFFF
 """As a mark: the item stays out of the list."""
+
+ELSEWHERE = 0xFFFE
+"""As a mark: another item stands for it."""
 
 TREND_EVENTS = 2000
 """Events after which what came before counts 1/e in `trending`."""
@@ -61,20 +66,67 @@ _LARGEST_GAIN = 1e30
 class Facts(NamedTuple):
     """By item number `item` (of `FACT`) and `mark`; `hot`: item numbers + 1 in falling order of `trending`.
 
-    `mark`: while a list is made, the item's candidate + 1 (0: none), or `BANNED`. They lie close together,
-    because each neighbour that is read asks for one: of 20,000 items they stay in the nearest cache.
+    `mark`: while a list is made, the item's candidate + 1 (0: none), or `BANNED`; always `ELSEWHERE` where
+    another stands for it. They lie close together, because each neighbour that is read asks for one: of
+    20,000 items they stay in the nearest cache.
+
+    Where one stands for another, number + 1: `renamed`, the id under which this one is sold now (0: its own);
+    `also`, the next of those whose counts are this one's, a list that begins at the one that replaced them.
+    `stands`: how many items another stands for; `met`: while rows are joined, an item's place + 1.
     """
 
     item: NDArray[np.void]
     mark: NDArray[np.uint16]
     hot: NDArray[np.int32]
     heard: NDArray[np.float64]
+    renamed: NDArray[np.int32]
+    also: NDArray[np.int32]
+    stands: NDArray[np.int64]
+    met: NDArray[np.uint16]
 
 
 def new_facts(max_items: int) -> Facts:
     """Nothing known of items numbered below `max_items`."""
-    heard = np.array([0.0, 1.0, 0.0, 0.0])
-    return Facts(reserve(max_items, FACT), reserve(max_items, np.uint16), np.zeros(HOT, np.int32), heard)
+    return Facts(
+        reserve(max_items, FACT),
+        reserve(max_items, np.uint16),
+        np.zeros(HOT, np.int32),
+        np.array([0.0, 1.0, 0.0, 0.0]),
+        reserve(max_items, np.int32),
+        reserve(max_items, np.int32),
+        np.zeros(1, np.int64),
+        reserve(max_items, np.uint16),
+    )
+
+
+@kernel
+def stand_in(facts: Facts, item: int) -> int:
+    """The item that stands for `item`: mostly itself."""
+    return facts.item[item].stands_for - 1 if facts.mark[item] == ELSEWHERE else item
+
+
+@kernel
+def hand_over(facts: Facts, item: int, heir: int) -> None:
+    """What was heard of `item` is heard of `heir`, which stands for it from now on."""
+    old, new = facts.item[item], facts.item[heir]
+    if old.first_at == 0 and old.popular == 0.0:
+        return
+    new.popular += old.popular
+    new.trending += old.trending
+    new.last_at = max(new.last_at, old.last_at)
+    if new.first_at == 0 or 0 < old.first_at < new.first_at:
+        new.first_at = old.first_at
+    old.popular = old.trending = 0.0
+    old.last_at = old.first_at = 0
+    hot = facts.hot
+    kept = 0
+    for k in range(len(hot)):
+        if hot[k] != item + 1:
+            hot[kept] = hot[k]
+            kept += 1
+    hot[kept:] = 0
+    if new.trending > 0.0:
+        _move_up(facts, heir)
 
 
 @kernel
@@ -157,6 +209,7 @@ def forget(facts: Facts, numbers: NDArray[np.int32]) -> None:
     facts.heard[POPULAR] -= float(facts.item["popular"][numbers].sum())
     facts.heard[TRENDING] -= float(facts.item["trending"][numbers].sum())
     facts.item[numbers] = np.zeros(1, FACT)[0]
+    facts.renamed[numbers] = facts.also[numbers] = 0
     left = facts.hot[(facts.hot > 0) & ~np.isin(facts.hot - 1, numbers)]
     facts.hot[:] = 0
     facts.hot[: len(left)] = left

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from stream.items.distinct import bits_of
-from stream.items.due import pop_wanted
+from stream.items.due import pop_wanted, publish_again
 from stream.items.table import ItemTable
 from stream.values import Ranked
 
@@ -49,6 +49,9 @@ class Foreign:
         if row["owned"]:
             return
         row["foreign"] = True
+        heir = int(self._table.facts.item["stands_for"][number]) - 1
+        if heir >= 0:
+            publish_again(self._table.lists_due, self._table.rows, heir)
         for neighbours, published in zip((row["viewed"], row["bought"]), read, strict=True):
             if published is None:
                 continue

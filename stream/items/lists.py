@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from stream.items.cooccurrence import per_recent, per_step, per_weight
 from stream.items.distinct import publishable
 from stream.items.facts import Facts
+from stream.items.joined import Joined, joined, names_replaced
 from stream.items.row import BOUGHT, VIEWED
 from stream.recommend.encode import Evidence, Lists
 from stream.recommend.rank import LENGTH
@@ -84,10 +85,15 @@ def fill_lists(
     facts: Facts,
     names: Names,
     numbers: NDArray[np.int32],
+    room: Joined,
 ) -> None:
-    """Neighbours of each item by view and by basket, best first, at most `LENGTH`; about 2 µs an item."""
+    """Neighbours of each item by view and by basket, best first, at most `LENGTH`; about 2 µs an item.
+
+    Where an item stands for others, what was counted of those is among it: `room` is for one such row."""
     for n in range(len(numbers)):
         row = rows[numbers[n]]
+        if facts.stands[0] and (facts.also[numbers[n]] > 0 or names_replaced(row, facts)):
+            row = joined(rows, facts, numbers[n], room, 0)
         _fill(viewed, n, facts, names, row.viewed, VIEWED)
         _tell(evidence, viewed, n, row.viewed)
         _fill(bought, n, facts, names, row.bought, BOUGHT)

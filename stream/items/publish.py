@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stream.effects import Message, Values, place, version
 from stream.items.catalogue import Catalogue
 from stream.items.due import evidence, pop_lists
+from stream.items.joined import new_joined, want_replaced
 from stream.items.lists import fill_lists
 from stream.items.table import ItemTable
 from stream.items.unit import ItemUnit
@@ -41,9 +42,11 @@ class Publisher:
         self._bought = new_lists(AT_ONCE, LENGTH)
         self._evidence = new_evidence(AT_ONCE, LENGTH)
         self._no_evidence = new_evidence(0, 0)
+        self._joined = new_joined(1)
         self._writer = Writer(AT_ONCE, LENGTH, REASONS)
         self._told: dict[int, tuple[int, int, int]] = {}
         self._trending: dict[bytes, list[str]] = {}
+        self._links = 0
 
     # -- item-to-item lists ----------------------------------------------------------------------
 
@@ -54,7 +57,11 @@ class Publisher:
         oldest change first."""
         rows = self._table.rows
         numbers = pop_lists(self._table.lists_due, rows, min(limit, AT_ONCE))
-        numbers = numbers[rows["owned"][numbers]]
+        # What replaces others has lists before it has a row of its own.
+        facts = self._table.facts
+        numbers = numbers[
+            rows["owned"][numbers] | (facts.also[numbers] > 0) & (facts.item["stands_for"][numbers] == 0)
+        ]
         out = []
         for home in np.unique(rows["home"][numbers]).tolist():
             unit = units.get(home - 1)
@@ -63,10 +70,16 @@ class Publisher:
         return out
 
     def lists_of(self, unit: ItemUnit, numbers: NDArray[np.int32], now_ms: int) -> list[Values]:
-        """`similar` and `together` lists of up to `AT_ONCE` items of one unit, where there are any."""
+        """`similar` and `together` lists of up to `AT_ONCE` items of one unit, where there are any. A variant
+        has none, its product does; an old id's list is what other workers join to the new one's."""
         names = self._table.interner.names
-        table = self._table
-        fill_lists(self._viewed, self._evidence, self._bought, table.rows, table.facts, names, numbers)
+        table, facts = self._table, self._table.facts
+        numbers = numbers[(facts.item["stands_for"][numbers] == 0) | (facts.renamed[numbers] > 0)]
+        fill_lists(
+            self._viewed, self._evidence, self._bought, table.rows, facts, names, numbers, self._joined
+        )
+        for number in numbers[facts.also[numbers] > 0].tolist():
+            want_replaced(table.wanted, table.rows, facts, number)
         table.lists_due.told[numbers] = evidence(table.rows, numbers)
         out = []
         for kind, lists, known in (
@@ -131,6 +144,9 @@ class Publisher:
 
     def trending(self, units: Mapping[int, ItemUnit], now_ms: int) -> list[Values]:
         """Merge what the partitions told; the owner of partition 0 publishes the lists that changed."""
+        if self._links != self._catalogue.stand_ins.changes:
+            self._links = self._catalogue.stand_ins.changes
+            self._popular.again()
         merged = self._popular.merge(now_ms)
         owner = units.get(0)
         if not merged or owner is None:

@@ -36,6 +36,11 @@ def sweep(
     held[popular.numbers] = True
     known = [table.interner.find(name) for name in catalogue.facts]
     held[[number for number in known if number >= 0]] = True
+    # What an event that comes yet will count for, and what stands for nothing any more.
+    facts = table.facts
+    for others in (facts.item["stands_for"][:used], facts.renamed[:used], facts.also[:used]):
+        held[others > 0] = True
+        held[others[others > 0] - 1] = True
     gone = np.flatnonzero(~held & (table.interner.names.entries["hash"][:used] != 0)).astype(np.int32)
     table.rows["home"][gone] = 0
     forget(table.facts, gone)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.items.facts import BANNED, Facts
+from stream.items.facts import BANNED, Facts, stand_in
 from stream.recommend.candidates import CATEGORY, TRENDING, gather
 from stream.recommend.encode import Lists
 from stream.recommend.make import Ranker, fill, order
@@ -61,7 +61,7 @@ def _again(pool: Pool, facts: Facts, history: Row) -> None:
         pool.score[OWNED, c] = 0.0
     for k in range(min(history.n_bought, slots)):
         item = history.bought[(history.n_bought - 1 - k) % slots]
-        c = int(facts.mark[max(item - 1, 0)])
+        c = int(facts.mark[stand_in(facts, max(item - 1, 0))])
         if item > 0 and c > 0 and c != BANNED:
             pool.score[OWNED, c - 1] += np.float32(1.0 / (k + 1))
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from stream.items.distinct import publishable
 from stream.items.facts import Facts
 from stream.items.row import BOUGHT, VIEWED
-from stream.recommend.candidates import LOOK_BACK
+from stream.recommend.candidates import row_read
 from stream.recommend.encode import Lists
-from stream.recommend.pool import Pool, put_by
+from stream.recommend.pool import LOOK_BACK, Pool, put_by
 from stream.state.jit import Row, kernel
 
 
@@ -30,7 +30,7 @@ def tell(row: Row, items: NDArray[np.void], facts: Facts, pool: Pool, lists: Lis
         kind, rank, slot = put_by(pool, c)
         if slot < 0 or kind != lists.reason[n, k]:
             continue
-        last = items[row.recent[rank] - 1]
+        last = row_read(pool, items, facts, row.recent[rank] - 1, rank)
         if kind == VIEWED:
             bits = last.viewed.shoppers[slot]
         elif kind == BOUGHT:

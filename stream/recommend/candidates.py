@@ -10,7 +10,8 @@ from stream.items.ahead import ask_for_best, ask_for_neighbours
 from stream.items.cooccurrence import per_recent, per_step, per_weight
 from stream.items.due import Wanted, push_wanted
 from stream.items.facts import TRENDING as HEARD_TRENDING
-from stream.items.facts import Facts
+from stream.items.facts import Facts, stand_in
+from stream.items.joined import heaviest, is_whole, joined, want_replaced
 from stream.items.row import BOUGHT as BY_BASKET
 from stream.items.row import LED_TO as BY_PURCHASE
 from stream.items.row import VIEWED as BY_VIEW
@@ -20,6 +21,7 @@ from stream.recommend.pool import (
     HOP,
     LAST,
     LED_TO,
+    LOOK_BACK,
     OWNED,
     RECENT,
     SEEN,
@@ -34,10 +36,6 @@ from stream.recommend.pool import (
 from stream.recommend.popular import Leaders
 from stream.recommend.sources import POPULARITY, TREND
 from stream.state.jit import Row, kernel
-
-LOOK_BACK = 4
-"""Recent items whose neighbours are candidates; the r-th last counts 1/r. A fifth adds .0006 of hit rate
-on one log, nothing on another, and a quarter to the cost."""
 
 NEAREST = (48, 24, 16, 16)
 """Neighbours read of each of them, the best: a row of `VIEWED_TOGETHER` is in falling order."""
@@ -112,7 +110,7 @@ def gather(
     ban(pool, facts, shopper.recent[0])
     _neighbours(pool, uses, rows, wanted, facts, shopper)
     if uses[HOP] and shopper.recent[0] > 0:
-        _two_hops(pool, rows, wanted, facts, rows[shopper.recent[0] - 1])
+        _two_hops(pool, rows, wanted, facts, row_read(pool, rows, facts, shopper.recent[0] - 1, 0))
     if uses[POPULARITY] and pool.size[0] < ENOUGH:
         _fill_up(pool, facts, leaders, shopper)
     if uses[TREND]:
@@ -126,6 +124,15 @@ def gather(
 
 
 @kernel
+def row_read(pool: Pool, rows: NDArray[np.void], facts: Facts, item: int, rank: int) -> Row:
+    """The row of a last item as `gather` has read it; `rank`: 0 is the item looked at now."""
+    number = stand_in(facts, item)
+    if facts.also[number] > 0 and not is_whole(rows[number]):
+        return pool.joined.row[rank]
+    return rows[number]
+
+
+@kernel
 def _neighbours(
     pool: Pool, uses: NDArray[np.bool_], rows: NDArray[np.void], wanted: Wanted, facts: Facts, shopper: Row
 ) -> None:
@@ -133,9 +140,13 @@ def _neighbours(
     for rank in range(LOOK_BACK):
         if shopper.recent[rank] == 0:
             break
-        row = rows[shopper.recent[rank] - 1]
+        number = stand_in(facts, shopper.recent[rank] - 1)
+        row = rows[number]
         if not row.owned:
-            push_wanted(wanted, row, shopper.recent[rank] - 1)
+            push_wanted(wanted, row, number)
+        if facts.also[number] > 0:
+            want_replaced(wanted, rows, facts, number)
+            row = joined(rows, facts, number, pool.joined, rank)
         if by_view:
             _viewed_together(pool, facts, row.viewed, rank, row.foreign)
         if uses[BOUGHT] and row.bought.item[0] > 0:
@@ -164,8 +175,9 @@ def _viewed_together(pool: Pool, facts: Facts, row: Row, rank: int, foreign: boo
         pool.score[SHARE, c] += share
         pool.score[RECENT, c] += row.recent[k] * recent
         if rank == 0:
-            pool.score[LAST, c] = share
-            pool.score[STEP, c] = row.step[k] * step
+            # Two ids may be one item.
+            pool.score[LAST, c] += share
+            pool.score[STEP, c] += row.step[k] * step
 
 
 @kernel
@@ -191,10 +203,11 @@ def _two_hops(pool: Pool, rows: NDArray[np.void], wanted: Wanted, facts: Facts, 
     for n in range(VIA):
         if last.viewed.item[n] == 0:
             break
-        row = rows[last.viewed.item[n] - 1]
+        number = stand_in(facts, last.viewed.item[n] - 1)
+        row = heaviest(rows, facts, number)
         if not row.owned and not row.foreign:
             # Only what nothing is known of: rows of last items are refreshed in their own turn.
-            push_wanted(wanted, row, last.viewed.item[n] - 1)
+            push_wanted(wanted, row, number)
         via = row.viewed
         share = last.viewed.weight[n] * mine
         if via.item[0] == 0 or share <= 0.0:

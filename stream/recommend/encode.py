@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.effects import VERSION_CHARS, VERSION_PREFIX
-from stream.recommend.candidates import LOOK_BACK
 from stream.recommend.numerals import put_score, put_small, put_whole
+from stream.recommend.pool import LOOK_BACK
 from stream.state.interner import Names
 from stream.state.jit import kernel, long_kernel
 from stream.state.texts import Texts, put

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stream.items.due import Wanted
 from stream.items.facts import Facts
 from stream.recommend.behind import tell
-from stream.recommend.candidates import gather
+from stream.recommend.candidates import gather, row_read
 from stream.recommend.encode import Lists
 from stream.recommend.features import Description, describe
 from stream.recommend.pool import Pool, clear
@@ -73,7 +73,7 @@ def order(row: Row, ranker: Ranker, most: int, plain: bool, by_model: bool) -> N
         if by_model:
             place_plainly(pool, ranking)
     if by_model:
-        last = ranker.items[max(row.recent[0] - 1, 0)]
+        last = row_read(pool, ranker.items, ranker.facts, max(row.recent[0] - 1, 0), 0)
         describe(pool, ranker.uses, ranker.facts, row, last, ranker.description)
         order_by_model(pool, names, ranker.description, ranker.scorer, ranking, most)
 

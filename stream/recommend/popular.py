@@ -74,6 +74,10 @@ class Popular:
             self.version = max(self.version, partial.version)
             self._stale = True
 
+    def again(self) -> None:
+        """Merge anew, though no partition told anything: items stand for others than they did."""
+        self._stale = bool(self._partials)
+
     def merge(self, now_ms: int) -> bool:
         """Rebuild the lists if anything changed and the last time is a second ago; True if so.
 
@@ -84,7 +88,7 @@ class Popular:
         self._stale, self._merged_ms = False, now_ms
         partials = [self._partials[key] for key in sorted(self._partials)]
         ids = [name for partial in partials for name in partial.items]
-        numbers = self._table.numbers("\0".join(ids).encode(), len(ids))
+        numbers, _ = self._table.standing(self._table.numbers("\0".join(ids).encode(), len(ids)))
         # Partials of different times: what a quiet partition told is worth less by now.
         clock_ms = max((p.clock_ms for p in partials), default=0)
         slow = [0.5 ** ((clock_ms - p.clock_ms) / self._table.slow.half_life_ms) for p in partials]
@@ -94,6 +98,9 @@ class Popular:
         trending = _joined([np.array(p.trending) * by for p, _, by in told])
         total_popular = max(sum(p.total_popular * by for p, by, _ in told), 1e-9)
         total_trending = max(sum(p.total_trending * by for p, _, by in told), 1e-9)
+        # What was counted under several ids may be of one item.
+        numbers, at = np.unique(numbers, return_inverse=True)
+        popular, trending = (_summed(amounts, at, len(numbers)) for amounts in (popular, trending))
         learn_of(self._table.facts, numbers, popular / np.float32(total_popular))
         self.numbers = numbers
         self._rank(numbers, popular, trending / np.float32(total_trending))
@@ -128,6 +135,10 @@ class Popular:
 
 def _joined(parts: list[NDArray[np.float64]]) -> NDArray[np.float32]:
     return np.concatenate([np.empty(0), *parts]).astype(np.float32)
+
+
+def _summed(amounts: NDArray[np.float32], at: NDArray[np.int64], count: int) -> NDArray[np.float32]:
+    return np.bincount(at, amounts, count).astype(np.float32)
 
 
 def _first(categories: NDArray[np.int32], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -63,7 +63,8 @@ class Responder:
         row, histories = _known(shopper_id, units)
         asked = self._rules.asked(request, now.now_ms)
         find = self._table.interner.find
-        anchors = np.array([[find(each.encode()) for each in request.anchors]], np.int32).reshape(1, -1)
+        found = np.array([find(each.encode()) for each in request.anchors], np.int32)
+        anchors = self._table.standing(found)[0].reshape(1, -1)
         category = NO_CATEGORY if request.category is None else asked.category
         ranker = self._scenarios.ranker(request.scenario, request.segment, now, 0)
         plan = ranker.ruled.plan

@@ -66,12 +66,12 @@ def asked(
     find = table.interner.find
     anchors = [number for number in (find(each.encode()) for each in request.anchors) if number >= 0]
     others = [number for number in (find(each.encode()) for each in request.exclude) if number >= 0]
-    excluded = np.array(anchors + others, np.int32)
+    excluded, _ = table.standing(np.array(anchors + others, np.int32))
     category = NO_CATEGORY
     if request.category is not None:
         category = catalogue.categories.find(request.category.encode())
     return Asked(
-        anchor=anchors[-1] if anchors else -1,
+        anchor=int(excluded[len(anchors) - 1]) if anchors else -1,
         category=category,
         excluded=excluded,
         excluded_size=len(excluded),

@@ -25,6 +25,7 @@ from stream.events.codes import (
     RETURN,
     VIEW,
 )
+from stream.exchange import NO_DEMAND, NO_INTEREST
 from stream.items.at_once import AtOnce, take_in
 from stream.items.facts import Facts, hear
 from stream.recommend.candidates import ask_ahead, ask_for_second_step
@@ -50,6 +51,7 @@ from stream.shoppers.impressed import remember_shown
 from stream.shoppers.merge import leave, take_history, take_over
 from stream.shoppers.row import BASKET
 from stream.shoppers.session import begin, is_crowd, look_at
+from stream.shoppers.settle import settle_history, settle_window
 from stream.state.hashing import mix64
 from stream.state.inactive import is_due
 from stream.state.interner import Names
@@ -80,10 +82,11 @@ class Shoppers(NamedTuple):
 
 
 class Events(NamedTuple):
-    """One batch as kernels see it: see `stream.events.decode.Batch`; `shopper` and `item` are numbers, `gain`
-    is what an event adds to sums that decay as popularity does, `left` what visitors left to shoppers of the
-    batch, `shown` what its impressions say (`stream.shoppers.impressed`). `did` becomes what came of each
-    event: bits, 0 for one that was passed over."""
+    """One batch as kernels see it: see `stream.events.decode.Batch`; `shopper` and `item` are numbers, `sold`
+    that of the variant if `item` is its product; `gain` is what an event adds to sums that decay as
+    popularity does, `left` what visitors left to shoppers of the batch, `shown` what its impressions say
+    (`stream.shoppers.impressed`). `did` becomes what came of each event: bits, 0 for one that was passed
+    over."""
 
     offset: NDArray[np.int64]
     ts_ms: NDArray[np.int64]
@@ -95,6 +98,7 @@ class Events(NamedTuple):
     request: NDArray[np.int64]
     shopper: NDArray[np.int32]
     item: NDArray[np.int32]
+    sold: NDArray[np.int32]
     gain: NDArray[np.float64]
     left: NDArray[np.void]
     shown: NDArray[np.void]
@@ -159,11 +163,29 @@ def _pair(row: Row, events: Events, e: int, out: Outbox) -> None:
 
 
 @kernel
+def _touch(events: Events, e: int, crowd: bool, out: Outbox) -> None:
+    """Tell the item: the variant of its price, its product of all else; of a crowd only what it buys."""
+    code, item, sold = events.code[e], events.item[e], events.sold[e]
+    without = NO_DEMAND | NO_INTEREST if crowd else 0
+    if crowd and code != PURCHASE and code != RETURN:
+        return
+    if sold == item:
+        emit_touch(out, e, item, without)
+    else:
+        emit_touch(out, e, item, without | NO_DEMAND)
+        emit_touch(out, e, sold, without | NO_INTEREST)
+
+
+@kernel
 def _apply(
     shoppers: Shoppers, row: Row, events: Events, e: int, crowd: bool, facts: Facts, out: Outbox
 ) -> None:
     """What the event does to window, basket and history, and what the items hear of it."""
     code, item = events.code[e], events.item[e]
+    if facts.stands[0]:
+        settle_window(row, facts)
+        if row.history > 0:
+            settle_history(shoppers.histories[row.history], facts)
     if code == PURCHASE and events.order[e] != row.order:
         row.order = events.order[e]
         row.in_basket = 0
@@ -179,7 +201,7 @@ def _apply(
     if (interest or against) and not crowd:
         hear(facts, item, events.gain[e], code)
     if interest or against or code == RETURN or code == REMOVE:
-        emit_touch(out, e, item)
+        _touch(events, e, crowd, out)
     if code == PURCHASE:
         known = False
         for k in range(min(row.in_basket, BASKET)):

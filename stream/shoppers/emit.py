@@ -17,12 +17,17 @@ PAIRS_PER_EVENT = 2 * RECENT + 2 * BASKET + RECENT
 """The most pairs one event makes: a purchase, with its basket both ways and all that led to it."""
 
 
+TOUCHES_PER_EVENT = 2
+"""A product and its variant."""
+
+
 class Outbox(NamedTuple):
     """Columns of one batch, reused. `filled` = touches, pairs, visitors that were claimed. Items are worker
-    numbers."""
+    numbers; `touch_without`: what a touch leaves out (`stream.exchange.NO_DEMAND`)."""
 
     touch_event: NDArray[np.uint32]
     touch_item: NDArray[np.int32]
+    touch_without: NDArray[np.uint8]
     pair_event: NDArray[np.uint32]
     pair_item: NDArray[np.int32]
     pair_other: NDArray[np.int32]
@@ -45,10 +50,11 @@ class Columns(NamedTuple):
 
 def new_outbox(events: int) -> Outbox:
     """Room for what `events` events can say."""
-    pairs = events * PAIRS_PER_EVENT
+    pairs, touches = events * PAIRS_PER_EVENT, events * TOUCHES_PER_EVENT
     return Outbox(
-        np.zeros(events, np.uint32),
-        np.zeros(events, np.int32),
+        np.zeros(touches, np.uint32),
+        np.zeros(touches, np.int32),
+        np.zeros(touches, np.uint8),
         np.zeros(pairs, np.uint32),
         np.zeros(pairs, np.int32),
         np.zeros(pairs, np.int32),
@@ -59,9 +65,10 @@ def new_outbox(events: int) -> Outbox:
 
 
 @kernel
-def emit_touch(out: Outbox, event: int, item: int) -> None:
+def emit_touch(out: Outbox, event: int, item: int, without: int) -> None:
     """Event `event` of the batch touched `item`."""
     n = out.filled[0]
+    out.touch_without[n] = without
     out.touch_event[n] = event
     out.touch_item[n] = item
     out.filled[0] += 1

@@ -26,7 +26,8 @@ def impressed(shown: Sequence[tuple[int, types.Impression]], table: ItemTable) -
         # What holds a control character is no item's id, and ids are handed over NUL-separated.
         ids = [each.item_id for each in event.items if min(each.item_id) >= " "][:SHOWN]
         row["at"], row["size"] = at, len(ids)
-        row["item"][: len(ids)] = table.numbers("\0".join(ids).encode(), len(ids))
+        numbers = table.numbers("\0".join(ids).encode(), len(ids))
+        row["item"][: len(ids)] = table.standing(numbers)[0]
     return out
 
 

@@ -195,7 +195,8 @@ def numbered(inherited: Sequence[tuple[int, types.Inherit]], table: ItemTable) -
             ("cart", event.cart[-CART:]),
             ("shown", event.shown[-SHOWN:]),
         ):
-            left[column][: len(ids)] = table.numbers("\0".join(ids).encode(), len(ids)) + 1
+            numbers = table.numbers("\0".join(ids).encode(), len(ids))
+            left[column][: len(ids)] = table.standing(numbers)[0] + 1
         left["quantity"][: len(bought)] = [of.quantity for of in bought]
     return out
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.exchange import HEADER_BYTES, LAYOUT, MAGIC
+from stream.exchange import HEADER_BYTES, LAYOUT, MAGIC, touch_code, touch_price
 from stream.items.table import ItemTable
-from stream.shoppers.emit import PAIRS_PER_EVENT, Columns, Outbox
+from stream.shoppers.emit import PAIRS_PER_EVENT, TOUCHES_PER_EVENT, Columns, Outbox
 from stream.state.arena import reserve
 from stream.state.hashing import NUL
 from stream.state.interner import Names
@@ -32,6 +32,7 @@ class _Room(NamedTuple):
     touch_order: NDArray[np.int32]
     pair_order: NDArray[np.int32]
     touch: NDArray[np.int32]
+    touch_without: NDArray[np.uint8]
     touch_event: NDArray[np.uint32]
     touch_item: NDArray[np.uint32]
     pair_event: NDArray[np.uint32]
@@ -47,19 +48,20 @@ class Packer:
     def __init__(self, source: int, table: ItemTable, events: int) -> None:
         self._source = source
         self._table = table
-        pairs = events * PAIRS_PER_EVENT
+        pairs, touches = events * PAIRS_PER_EVENT, events * TOUCHES_PER_EVENT
         capacity = table.interner.capacity
         self._room = _Room(
             stamp=reserve(capacity, np.int64),
             local=reserve(capacity, np.int32),
             event_local=np.zeros(events, np.int32),
             events=np.zeros(events * table.partitions, np.int32),
-            names=np.zeros(events + 2 * pairs, np.int32),
-            touch_order=np.zeros(events, np.int32),
+            names=np.zeros(touches + 2 * pairs, np.int32),
+            touch_order=np.zeros(touches, np.int32),
             pair_order=np.zeros(pairs, np.int32),
-            touch=np.zeros(events, np.int32),
-            touch_event=np.zeros(events, np.uint32),
-            touch_item=np.zeros(events, np.uint32),
+            touch=np.zeros(touches, np.int32),
+            touch_without=np.zeros(touches, np.uint8),
+            touch_event=np.zeros(touches, np.uint32),
+            touch_item=np.zeros(touches, np.uint32),
             pair_event=np.zeros(pairs, np.uint32),
             pair_item=np.zeros(pairs, np.uint32),
             pair_other=np.zeros(pairs, np.uint32),
@@ -170,6 +172,7 @@ def _group(out: Outbox, rows: NDArray[np.void], partitions: int, stamp: int, roo
             item = out.touch_item[k]
             names = _local(room, item, mark, names, begin)
             room.touch[t] = out.touch_event[k]
+            room.touch_without[t] = out.touch_without[k]
             room.touch_event[t] = room.event_local[out.touch_event[k]]
             room.touch_item[t] = room.local[item]
         for p in range(pair, pair_end):
@@ -216,7 +219,7 @@ def _write(
         for k in range(event, event_end):
             at = put_int(out, at, batch.ts_ms[room.events[k]], 8)
         for k in range(touch, touch_end):
-            at = put_int(out, at, batch.price_minor[room.touch[k]], 8)
+            at = put_int(out, at, touch_price(batch.price_minor[room.touch[k]], room.touch_without[k]), 8)
         for column in (room.touch_event, room.touch_item):
             for k in range(touch, touch_end):
                 at = put_int(out, at, column[k], 4)
@@ -226,7 +229,7 @@ def _write(
             for k in range(pair, pair_end):
                 at = put_int(out, at, column[k], 4)
         for k in range(touch, touch_end):
-            at = put_int(out, at, batch.code[room.touch[k]], 1)
+            at = put_int(out, at, touch_code(batch.code[room.touch[k]], room.touch_without[k]), 1)
         at = put(out, at, room.pair_code, pair, pair_end)
         names_at = at
         for k in range(name, name_end):

@@ -31,6 +31,7 @@ from stream.shoppers.impressed import impressed
 from stream.shoppers.merge import claim, inherit, numbered
 from stream.shoppers.pack import Packer
 from stream.shoppers.row import HISTORY, SHOPPER
+from stream.shoppers.settle import settle_windows
 from stream.state.arena import reserve
 from stream.state.decay import gain_at
 from stream.state.interner import Interner, require_room
@@ -154,7 +155,7 @@ class ShopperUnit:
     ) -> None:
         n = len(batch.offset)
         shopper = self.interner.intern(batch.users, n)
-        item = self.table.numbers(batch.items, n)
+        item, sold = self.table.standing(self.table.numbers(batch.items, n))
         # Decay time may not run ahead of the record by more than a minute, or one event from the
         # future would outweigh everything.
         decay_ts = np.minimum(batch.ts_ms, batch.record_ts_ms + 60_000)
@@ -166,7 +167,7 @@ class ShopperUnit:
         shown = [(e, event) for e, event in batch.whole if isinstance(event, Impression)]
         events = Events(
             batch.offset, batch.ts_ms, batch.code, batch.event, batch.session, batch.order,
-            batch.quantity, batch.request, shopper, item, gain,
+            batch.quantity, batch.request, shopper, item, sold, gain,
             numbered([(e, event) for e, event in batch.whole if isinstance(event, Inherit)], self.table),
             impressed(shown, self.table), np.zeros(n, np.uint8),
         )  # fmt: skip
@@ -228,10 +229,10 @@ class ShopperUnit:
 
     def _confirm(self, impression: Impression, shopper: int, offset: int) -> None:
         """Mark what an impression says was really shown, and where, of the list made at `offset`."""
-        numbers = [self.table.interner.find(shown.item_id.encode()) for shown in impression.items]
-        positions = [shown.position for shown in impression.items]
-        places = np.array(numbers, np.int32), np.array(positions, np.int32)
-        confirm(self.state.waiting, shopper, offset, *places)
+        names = [shown.item_id.encode() for shown in impression.items]
+        numbers = np.array([self.table.interner.find(name) for name in names], np.int32)
+        positions = np.array([shown.position for shown in impression.items], np.int32)
+        confirm(self.state.waiting, shopper, offset, self.table.standing(numbers)[0], positions)
 
     def _publish(
         self,
@@ -282,6 +283,7 @@ class ShopperUnit:
         self.state.rows["exposure"][numbers] = 0
         for at in range(0, len(numbers), CHUNK):
             some = numbers[at : at + CHUNK]
+            settle_windows(self.state.rows, some, self.table.facts)
             make_lists(self.state.rows, self.state.histories, some, ranker, self._lists, self._asked)
             self._publish(len(some), some, offset[at : at + CHUNK], now_ms, model, effects)
 
@@ -294,6 +296,7 @@ class ShopperUnit:
         shoppers = list(self._owed)[: min(limit, CHUNK)]
         offsets = [self._owed.pop(number) for number in shoppers]
         numbers = np.array(shoppers, np.int32)
+        settle_windows(self.state.rows, numbers, self.table.facts)
         make_lists(self.state.rows, self.state.histories, numbers, ranker, self._lists, self._asked)
         self._publish(len(shoppers), numbers, np.array(offsets, np.int64), now_ms, model, effects)
         return effects
@@ -307,6 +310,7 @@ class ShopperUnit:
         below every one to come.
         """
         lists = self._lists
+        settle_windows(self.state.rows, numbers, self.table.facts)
         make_lists(self.state.rows, self.state.histories, numbers, ranker, lists, self._asked)
         some = np.flatnonzero(self._asked[: len(numbers)] >= 0)
         if not len(some):

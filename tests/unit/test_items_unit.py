@@ -57,7 +57,7 @@ def test_the_least_recent_items_go_first():
             log(
                 [
                     event("view", f"u{k % 7}", f"i{k}", T0 + k * 1_000),
-                    event("view", "v", "i0", T0 + k * 1_000),
+                    event("view", f"v{k % 3}", "i0", T0 + k * 1_000),
                 ],
                 2 * k,
             )
