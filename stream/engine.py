@@ -261,6 +261,7 @@ class Engine:
         """
         effects = Effects()
         units = self.item_units
+        self.catalogue.look_for_newcomers()
         self._popularity(effects, now_ms)
         for items, numbers in self.publisher.items_due(units, limit):
             effects.values += self._item_lists(items, numbers, now_ms)

@@ -1,4 +1,4 @@
-"""What ranking asks of every candidate, 24 bytes an item: facts of the catalogue, and what this worker has
+"""What ranking asks of every candidate, 40 bytes an item: facts of the catalogue, and what this worker has
 heard of the item lately.
 
 Apart from the rows, and small, because ranking looks up hundreds of items at random: reading them from rows
@@ -17,6 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.events.codes import CART, DISLIKE, HIDE, LIKE, PURCHASE, RATING, VIEW
+from stream.items.meanings import Meanings, new_meanings
+from stream.items.newcomers import FEW, Newcomers, new_newcomers
+from stream.items.newcomers import forget as forget_newcomers
 from stream.state.arena import reserve
 from stream.state.jit import kernel
 
@@ -31,12 +34,18 @@ FACT = np.dtype(
         ("category", np.int32),
         # Not to be shown: removed or out of stock.
         ("withdrawn", np.bool_),
+        # Events of the worker so far; `HEARD_MOST` stands for that and more.
+        ("heard", np.uint8),
+        # What it is about (`stream.items.words`); zeros: not in the catalogue, or without a word.
+        ("words", np.uint64, (2,)),
     ],
     align=True,
 )
 
 BANNED = 0xFFFF
 """As a mark: the item stays out of the list."""
+
+HEARD_MOST = 255
 
 TREND_EVENTS = 2000
 """Events after which what came before counts 1/e in `trending`."""
@@ -59,7 +68,8 @@ _LARGEST_GAIN = 1e30
 
 
 class Facts(NamedTuple):
-    """By item number `item` (of `FACT`) and `mark`; `hot`: item numbers + 1 in falling order of `trending`.
+    """By item number `item` (of `FACT`) and `mark`; `hot`: item numbers + 1 in falling order of `trending`;
+    `new`: items of which little was heard; `meanings`: what categories and brands are called.
 
     `mark`: while a list is made, the item's candidate + 1 (0: none), or `BANNED`. They lie close together,
     because each neighbour that is read asks for one: of 20,000 items they stay in the nearest cache.
@@ -69,12 +79,20 @@ class Facts(NamedTuple):
     mark: NDArray[np.uint16]
     hot: NDArray[np.int32]
     heard: NDArray[np.float64]
+    new: Newcomers
+    meanings: Meanings
 
 
 def new_facts(max_items: int) -> Facts:
     """Nothing known of items numbered below `max_items`."""
-    heard = np.array([0.0, 1.0, 0.0, 0.0])
-    return Facts(reserve(max_items, FACT), reserve(max_items, np.uint16), np.zeros(HOT, np.int32), heard)
+    return Facts(
+        reserve(max_items, FACT),
+        reserve(max_items, np.uint16),
+        np.zeros(HOT, np.int32),
+        np.array([0.0, 1.0, 0.0, 0.0]),
+        new_newcomers(),
+        new_meanings(),
+    )
 
 
 @kernel
@@ -99,6 +117,8 @@ def hear(facts: Facts, item: int, gain: float, code: int) -> None:
     heard[POPULAR] += gain * INTEREST[code]
     fact.trending += heard[TREND_GAIN]
     heard[TRENDING] += heard[TREND_GAIN]
+    if fact.heard < HEARD_MOST:
+        fact.heard += 1
     fact.last_at = np.uint32(np.int64(heard[EVENTS]) & 0xFFFFFFFF)
     if fact.first_at == 0:
         fact.first_at = fact.last_at
@@ -146,6 +166,13 @@ def learn_of(facts: Facts, numbers: NDArray[np.int32], popular: NDArray[np.float
     facts.heard[POPULAR] += float(amounts.sum())
 
 
+def know(facts: Facts, numbers: NDArray[np.int32], events: NDArray[np.float32]) -> None:
+    """So many events (at least) are known of items elsewhere, in rows or by other workers: what has had `FEW`
+    is new no more, whatever this worker's own shoppers have done."""
+    known = numbers[events >= FEW]
+    facts.item["heard"][known] = np.maximum(facts.item["heard"][known], FEW)
+
+
 def rescale(facts: Facts, used: int, factor: float) -> None:
     """Multiply what decays by time after its landmark has moved."""
     facts.item["popular"][:used] *= np.float32(factor)
@@ -157,6 +184,7 @@ def forget(facts: Facts, numbers: NDArray[np.int32]) -> None:
     facts.heard[POPULAR] -= float(facts.item["popular"][numbers].sum())
     facts.heard[TRENDING] -= float(facts.item["trending"][numbers].sum())
     facts.item[numbers] = np.zeros(1, FACT)[0]
+    forget_newcomers(facts.new, numbers)
     left = facts.hot[(facts.hot > 0) & ~np.isin(facts.hot - 1, numbers)]
     facts.hot[:] = 0
     facts.hot[: len(left)] = left

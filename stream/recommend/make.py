@@ -61,11 +61,11 @@ def make_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> b
 def rank(row: Row, history: Row, ranker: Ranker, most: int, plain: bool, by_model: bool) -> None:
     """The first `most` candidates of one shopper, in plain order, in the model's, or both."""
     gather(ranker.pool, ranker.uses, ranker.items, ranker.wanted, ranker.facts, ranker.leaders, row, history)
-    order(row, ranker, most, plain, by_model)
+    order(row, history, ranker, most, plain, by_model)
 
 
 @kernel
-def order(row: Row, ranker: Ranker, most: int, plain: bool, by_model: bool) -> None:
+def order(row: Row, history: Row, ranker: Ranker, most: int, plain: bool, by_model: bool) -> None:
     """Put the first `most` candidates of the pool in order."""
     pool, names, ranking = ranker.pool, ranker.item_names, ranker.ranking
     if plain:
@@ -74,7 +74,7 @@ def order(row: Row, ranker: Ranker, most: int, plain: bool, by_model: bool) -> N
             place_plainly(pool, ranking)
     if by_model:
         last = ranker.items[max(row.recent[0] - 1, 0)]
-        describe(pool, ranker.uses, ranker.facts, row, last, ranker.description)
+        describe(pool, ranker.uses, ranker.facts, row, history, last, ranker.description)
         order_by_model(pool, names, ranker.description, ranker.scorer, ranking, most)
 
 

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.items.catalogue import MAX_CATEGORIES
-from stream.items.facts import learn_of
+from stream.items.facts import know, learn_of
+from stream.items.newcomers import MAX_CATEGORIES
 from stream.items.table import ItemTable
 
 LEADERS = 200
@@ -95,6 +95,7 @@ class Popular:
         total_popular = max(sum(p.total_popular * by for p, by, _ in told), 1e-9)
         total_trending = max(sum(p.total_trending * by for p, _, by in told), 1e-9)
         learn_of(self._table.facts, numbers, popular / np.float32(total_popular))
+        know(self._table.facts, numbers, popular)
         self.numbers = numbers
         self._rank(numbers, popular, trending / np.float32(total_trending))
         return True

@@ -19,10 +19,12 @@ from stream.events.codes import (
     IMPRESSION,
     INHERIT,
     LIKE,
+    PROFILE,
     PURCHASE,
     RATING,
     REMOVE,
     RETURN,
+    SEARCH,
     VIEW,
 )
 from stream.items.at_once import AtOnce, take_in
@@ -50,6 +52,7 @@ from stream.shoppers.impressed import remember_shown
 from stream.shoppers.merge import leave, take_history, take_over
 from stream.shoppers.row import BASKET
 from stream.shoppers.session import begin, is_crowd, look_at
+from stream.shoppers.stated import ask, state
 from stream.state.hashing import mix64
 from stream.state.inactive import is_due
 from stream.state.interner import Names
@@ -82,8 +85,9 @@ class Shoppers(NamedTuple):
 class Events(NamedTuple):
     """One batch as kernels see it: see `stream.events.decode.Batch`; `shopper` and `item` are numbers, `gain`
     is what an event adds to sums that decay as popularity does, `left` what visitors left to shoppers of the
-    batch, `shown` what its impressions say (`stream.shoppers.impressed`). `did` becomes what came of each
-    event: bits, 0 for one that was passed over."""
+    batch, `shown` what its impressions say (`stream.shoppers.impressed`), `said` what profiles and
+    searches say (`stream.shoppers.stated`). `did` becomes what came of each event: bits, 0 for one that was
+    passed over."""
 
     offset: NDArray[np.int64]
     ts_ms: NDArray[np.int64]
@@ -98,6 +102,7 @@ class Events(NamedTuple):
     gain: NDArray[np.float64]
     left: NDArray[np.void]
     shown: NDArray[np.void]
+    said: NDArray[np.void]
     did: NDArray[np.uint8]
 
 
@@ -222,9 +227,23 @@ def _receive(shoppers: Shoppers, row: Row, events: Events, e: int) -> None:
         left = events.left[k]
         if left.at == e:
             take_over(row, left, row.session == events.session[e])
-            if left.bought[0] > 0 or left.hidden[0] > 0 or left.cart[0] > 0 or left.shown[0] > 0:
+            found = left.bought[0] > 0 or left.hidden[0] > 0 or left.cart[0] > 0 or left.shown[0] > 0
+            if found or left.stated[0] > 0:
                 take_history(_history(shoppers, row), left)
             row.events += left.events
+
+
+@kernel
+def _listen(shoppers: Shoppers, row: Row, events: Events, e: int) -> None:
+    """What a profile or a search says."""
+    for k in range(len(events.said)):
+        told = events.said[k]
+        if told.at != e:
+            continue
+        if events.code[e] == SEARCH:
+            ask(row, told)
+        elif told.texts[0] > 0 or row.history > 0:
+            state(_history(shoppers, row), told)
 
 
 @kernel
@@ -313,6 +332,8 @@ def advance(
             _receive(shoppers, row, events, e)
         if events.code[e] == IMPRESSION:
             remember_shown(_history(shoppers, row), events.shown, e)
+        if events.code[e] == PROFILE or events.code[e] == SEARCH:
+            _listen(shoppers, row, events, e)
         _apply(shoppers, row, events, e, crowd, ranker.facts, out)
         row.events += 1
         row.last_ts_ms = max(row.last_ts_ms, events.ts_ms[e])

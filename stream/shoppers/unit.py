@@ -31,6 +31,7 @@ from stream.shoppers.impressed import impressed
 from stream.shoppers.merge import claim, inherit, numbered
 from stream.shoppers.pack import Packer
 from stream.shoppers.row import HISTORY, SHOPPER
+from stream.shoppers.stated import said
 from stream.state.arena import reserve
 from stream.state.decay import gain_at
 from stream.state.interner import Interner, require_room
@@ -168,7 +169,7 @@ class ShopperUnit:
             batch.offset, batch.ts_ms, batch.code, batch.event, batch.session, batch.order,
             batch.quantity, batch.request, shopper, item, gain,
             numbered([(e, event) for e, event in batch.whole if isinstance(event, Inherit)], self.table),
-            impressed(shown, self.table), np.zeros(n, np.uint8),
+            impressed(shown, self.table), said(batch.whole), np.zeros(n, np.uint8),
         )  # fmt: skip
         self._outbox.filled[:] = 0
         self._examples.filled[:] = 0
