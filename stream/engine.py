@@ -45,6 +45,7 @@ from stream.learn.sampling import share_labelled
 from stream.metrics import ITEM_COUNTS, SHOPPER_COUNTS, Metrics
 from stream.pricing import PricingConfig
 from stream.pricing.desk import PriceDesk
+from stream.recommend.explore import TRIED, new_explorer
 from stream.recommend.features import new_description
 from stream.recommend.make import Ranker
 from stream.recommend.pool import new_pool
@@ -124,6 +125,7 @@ class Engine:
             description=new_description(),
             ranking=new_ranking(),
             ruled=new_ruled(self.rules.plan(HOME, None, 0), home.length, self.table.interner.capacity),
+            explorer=new_explorer(self.table.interner.capacity, home.explore),
         )
         self._sweep_at = int(self.table.interner.capacity * SWEEP_FROM)
 
@@ -396,6 +398,7 @@ class Engine:
         if len(names) >= self._sweep_at:
             gone = sweep(self.table, self.shopper_units.values(), self.popular, self.catalogue)
             self.prices.forget(gone)
+            self._ranker.explorer.item[gone] = np.zeros(1, TRIED)[0]
             self.rules.forget(gone)
             least = int(names.capacity * SWEEP_FROM)
             self._sweep_at = max(least, (len(names) + names.capacity) // 2)

@@ -70,13 +70,19 @@ def plain(text: str) -> bytes:
     return text.casefold().encode("utf-8", "replace")[:TEXT_MAX_BYTES]
 
 
-def count(vocabulary: Vocabulary, text: bytes, by: int) -> None:
-    """An item with this text is known (`by` 1) or not any more (-1). About 2 µs."""
-    _count(vocabulary, np.frombuffer(text, np.uint8), by)
+def drop(vocabulary: Vocabulary, text: bytes) -> None:
+    """There is no item with this text any more. About 5 µs."""
+    _count(vocabulary, np.frombuffer(text, np.uint8), -1)
+
+
+def add(vocabulary: Vocabulary, text: bytes) -> NDArray[np.uint64]:
+    """There is an item with this text; its signature, valid until the next call. About 6 µs."""
+    _add(vocabulary, np.frombuffer(text, np.uint8))
+    return vocabulary.bits
 
 
 def sign(vocabulary: Vocabulary, text: bytes) -> NDArray[np.uint64]:
-    """The signature of an item's text, valid until the next call. About 2 µs."""
+    """The signature of an item's text, valid until the next call. About 5 µs."""
     _sign(vocabulary, np.frombuffer(text, np.uint8))
     return vocabulary.bits
 
@@ -118,6 +124,12 @@ def _count(vocabulary: Vocabulary, text: NDArray[np.uint8], by: int) -> None:
     for k in range(read_words(text, vocabulary.found)):
         vocabulary.documents[vocabulary.found[k]] += by
     vocabulary.items[0] += by
+
+
+@kernel
+def _add(vocabulary: Vocabulary, text: NDArray[np.uint8]) -> None:
+    _count(vocabulary, text, 1)
+    _sign(vocabulary, text)
 
 
 @kernel

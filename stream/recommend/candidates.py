@@ -11,12 +11,10 @@ from stream.items.cooccurrence import per_recent, per_step, per_weight
 from stream.items.due import Wanted, push_wanted
 from stream.items.facts import TRENDING as HEARD_TRENDING
 from stream.items.facts import Facts
-from stream.items.meanings import understand
-from stream.items.newcomers import is_new
 from stream.items.row import BOUGHT as BY_BASKET
 from stream.items.row import LED_TO as BY_PURCHASE
 from stream.items.row import VIEWED as BY_VIEW
-from stream.items.words import ones
+from stream.recommend.cold import start_cold
 from stream.recommend.pool import (
     BOUGHT,
     FILL,
@@ -31,11 +29,12 @@ from stream.recommend.pool import (
     VISITED,
     Pool,
     ban,
+    fill,
     first_slot,
     put,
 )
 from stream.recommend.popular import Leaders
-from stream.recommend.sources import CONTENT, POPULARITY, SEARCHED, STATED, TREND
+from stream.recommend.sources import POPULARITY, TREND
 from stream.state.jit import Row, kernel
 
 LOOK_BACK = 4
@@ -57,40 +56,13 @@ they are half of what is read next, in a shop of many items there are few of the
 ENOUGH = 40
 """Candidates below which popular items follow."""
 
-ALIKE_MOST, ALIKE_LEAST = 4, 0.4
-"""Newcomers like the last item that are candidates, and the share of its words that each must have, beyond
-those that any two items have by chance."""
-
-ALIKE_WORTH = 2e-3
-"""Score of a newcomer with the very words of the last item, in the plain order: above what is only popular,
-below what shoppers have been seen to take."""
-
-OF_INTEREST = 10
-"""Leaders of each category of interest that are candidates for a shopper who has looked at something; for
-one who has not, as many as are `ENOUGH`."""
-
-ASKED_WORDS = 2
-"""Words that a search must have to lead to candidates."""
-
-INTEREST_WORTH, ASKED_WORTH = 1e-3, 3e-3
-"""Scores of the first leader of a category of interest, and of the most popular item with all words of a
-search, in the plain order."""
-
-CATEGORY, TRENDING, RELATED, AGAIN, PINNED, ALIKE, INTEREST = 3, 4, 5, 6, 7, 8, 9
-"""Reasons beside the kinds of co-occurrence."""
+CATEGORY, TRENDING, RELATED, AGAIN, PINNED = 3, 4, 5, 6, 7
+"""Reasons beside the kinds of co-occurrence, and those of `stream.recommend.cold`."""
 
 REASONS = (
-    "viewed",
-    "bought",
-    "led_to",
-    "category",
-    "trending",
-    "related",
-    "again",
-    "pinned",
-    "alike",
-    "interest",
-)
+    "viewed", "bought", "led_to", "category", "trending", "related", "again", "pinned",
+    "alike", "interest", "new",
+)  # fmt: skip
 """Names of reasons by code, as published."""
 
 
@@ -146,14 +118,7 @@ def gather(
     _neighbours(pool, uses, rows, wanted, facts, shopper)
     if uses[HOP] and shopper.recent[0] > 0:
         _two_hops(pool, rows, wanted, facts, rows[shopper.recent[0] - 1])
-    if uses[CONTENT] and shopper.recent[0] > 0:
-        _alike(pool, facts, facts.item[shopper.recent[0] - 1])
-    facts.meanings.found[0] = 0
-    if uses[STATED]:
-        understand(facts.meanings, history.stated)
-        _of_interest(pool, facts, leaders, OF_INTEREST if shopper.recent[0] > 0 else ENOUGH)
-    if uses[SEARCHED] and (shopper.asked[0] | shopper.asked[1]) != np.uint64(0):
-        _asked_for(pool, facts, leaders, shopper)
+    start_cold(pool, uses, facts, leaders, shopper, history)
     if uses[POPULARITY] and pool.size[0] < ENOUGH:
         _fill_up(pool, facts, leaders, shopper)
     if uses[TREND]:
@@ -252,60 +217,6 @@ def _two_hops(pool: Pool, rows: NDArray[np.void], wanted: Wanted, facts: Facts, 
 
 
 @kernel
-def _alike(pool: Pool, facts: Facts, last: Row) -> None:
-    """Newcomers of the last item's category that are like it, the most alike first; .1 µs, nothing without a
-    catalogue."""
-    first, second = last.words[0], last.words[1]
-    mine = ones(first) + ones(second)
-    if mine == 0:
-        return
-    new, category = facts.new, last.category
-    for k in range(len(new.like)):
-        one, other = new.words[category, k, 0], new.words[category, k, 1]
-        by_chance = np.float32(mine * (ones(one) + ones(other))) * np.float32(1.0 / 128.0)
-        same = np.float32(ones(first & one) + ones(second & other))
-        # One word in common is often that of the category.
-        new.like[k] = (same - by_chance) * np.float32(1.0 / mine) if same > 1.5 else np.float32(0.0)
-    for _ in range(ALIKE_MOST):
-        best = 0
-        for k in range(1, len(new.like)):
-            best = k if new.like[k] > new.like[best] else best
-        like, item = new.like[best], new.item[category, best] - 1
-        if like < ALIKE_LEAST:
-            return
-        new.like[best] = 0.0
-        if item >= 0 and is_new(facts.item[item], category):
-            _fill(pool, facts, item, ALIKE_WORTH * like, ALIKE)
-
-
-@kernel
-def _of_interest(pool: Pool, facts: Facts, leaders: Leaders, most: int) -> None:
-    """What is popular in each of the categories last found, in turn."""
-    found = facts.meanings.found
-    for k in range(min(most, leaders.by_category.shape[1])):
-        for each in range(found[0]):
-            item = leaders.by_category[found[1 + each], k]
-            if item > 0:
-                _fill(pool, facts, item - 1, INTEREST_WORTH / (k + 1), INTEREST)
-
-
-@kernel
-def _asked_for(pool: Pool, facts: Facts, leaders: Leaders, shopper: Row) -> None:
-    """Popular items that have all words of the last search; .4 µs. A single word is one bit, which one item
-    in ten has by chance."""
-    first, second = shopper.asked[0], shopper.asked[1]
-    if ones(first) + ones(second) < ASKED_WORDS:
-        return
-    for k in range(len(leaders.overall)):
-        item = leaders.overall[k] - 1
-        if item < 0:
-            break
-        words = facts.item[item].words
-        if first & ~words[0] == np.uint64(0) and second & ~words[1] == np.uint64(0):
-            _fill(pool, facts, item, ASKED_WORTH / (k + 1), INTEREST)
-
-
-@kernel
 def _trending(pool: Pool, facts: Facts) -> None:
     least = TRENDING_SHARE * facts.heard[HEARD_TRENDING]
     for k in range(TRENDING_ITEMS):
@@ -360,16 +271,9 @@ def _fill_up(pool: Pool, facts: Facts, leaders: Leaders, shopper: Row) -> None:
             item = leaders.by_category[category, k]
             if item == 0:
                 break
-            _fill(pool, facts, item - 1, 1e-4 / (rank + 1) / (k + 1), CATEGORY)
+            fill(pool, facts, item - 1, 1e-4 / (rank + 1) / (k + 1), CATEGORY)
     for k in range(len(leaders.overall)):
         item = leaders.overall[k]
         if item == 0 or pool.size[0] >= ENOUGH:
             break
-        _fill(pool, facts, item - 1, 1e-6 / (k + 1), TRENDING)
-
-
-@kernel
-def _fill(pool: Pool, facts: Facts, item: int, score: float, reason: int) -> None:
-    c = put(pool, facts, item, reason)
-    if c >= 0:
-        pool.score[FILL, c] = max(pool.score[FILL, c], np.float32(score))
+        fill(pool, facts, item - 1, 1e-6 / (k + 1), TRENDING)

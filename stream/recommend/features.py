@@ -121,13 +121,7 @@ def new_description() -> Description:
 
 @kernel
 def describe(
-    pool: Pool,
-    uses: NDArray[np.bool_],
-    facts: Facts,
-    shopper: Row,
-    history: Row,
-    last: Row,
-    out: Description,
+    pool: Pool, uses: NDArray[np.bool_], facts: Facts, shopper: Row, history: Row, last: Row, out: Description
 ) -> None:
     """Features of all candidates, and the contexts of the list; 0 for those of sources that are not used.
     `last`: the row of the item looked at now.
@@ -185,8 +179,7 @@ def _look_up(pool: Pool, facts: Facts, shopper: Row, out: Description) -> None:
 
 @kernel
 def _compare_words(pool: Pool, facts: Facts, shopper: Row, history: Row, out: Description) -> None:
-    """What each candidate has of the words of the last item, of stated interests and of the last search, and
-    whether it is of a stated category; 1 ns each for whatever is known."""
+    """What each candidate has of the words of the last item, of interests and of the search; 1 ns each."""
     n, value, found = pool.size[0], out.value, facts.meanings.found[0]
     last = facts.item[max(shopper.recent[0] - 1, 0)].words
     viewed = shopper.recent[0] > 0 and (last[0] | last[1]) != np.uint64(0)

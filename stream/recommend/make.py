@@ -12,6 +12,7 @@ from stream.items.facts import Facts
 from stream.recommend.behind import tell
 from stream.recommend.candidates import gather
 from stream.recommend.encode import Lists
+from stream.recommend.explore import Explorer
 from stream.recommend.features import Description, describe
 from stream.recommend.pool import Pool, clear
 from stream.recommend.popular import Leaders
@@ -46,6 +47,7 @@ class Ranker(NamedTuple):
     description: Description
     ranking: Ranking
     ruled: Ruled
+    explorer: Explorer
 
 
 @kernel
@@ -128,6 +130,7 @@ def make_lists(
     """Rank for shoppers outside of any event; `asked[n]` becomes n, or -1 - n where nothing is known."""
     for n in range(len(numbers)):
         row = rows[numbers[n]]
+        lists.explored[n] = 0.0
         made = make_list(row, histories[row.history], ranker, lists, n)
         clear(ranker.pool, ranker.facts)
         asked[n] = n if made else -1 - n

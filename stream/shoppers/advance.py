@@ -31,10 +31,10 @@ from stream.items.at_once import AtOnce, take_in
 from stream.items.facts import Facts, hear
 from stream.recommend.candidates import ask_ahead, ask_for_second_step
 from stream.recommend.encode import Lists
-from stream.recommend.exposures import Examples, Waiting, join, remember
+from stream.recommend.explore import explore, reward
+from stream.recommend.exposures import WINDOW_MS, Examples, Waiting, join, remember
 from stream.recommend.make import Ranker, make_list, make_measured_list, ranked
 from stream.recommend.pool import clear
-from stream.recommend.popular import Leaders
 from stream.shoppers.duplicates import Seen, first_time, own_id
 from stream.shoppers.emit import Outbox, emit_bought, emit_led_to, emit_touch, emit_viewed
 from stream.shoppers.evict import Room, admit, drop, expire
@@ -62,8 +62,9 @@ from stream.state.prefetch import LINE_BYTES, prefetch
 APPLIED, OPENED = 1, 2
 """Bits of `Events.did`: the event changed its shopper's row, it opened a session."""
 
-ACCEPTED, DUPLICATES, CROWDED, SESSIONS, EMPTY, EVICTED, FORGOTTEN, MERGED = range(8)
-"""Positions in `Shoppers.counts`; the last three count rows."""
+ACCEPTED, DUPLICATES, CROWDED, SESSIONS, EMPTY, EVICTED, FORGOTTEN, MERGED, EXPLORED, SUCCEEDED = range(10)
+"""Positions in `Shoppers.counts`; those from `EVICTED` to `MERGED` count rows, the last two lists that
+explored, and those of them whose item was taken next."""
 
 
 class Shoppers(NamedTuple):
@@ -247,16 +248,18 @@ def _listen(shoppers: Shoppers, row: Row, events: Events, e: int) -> None:
 
 
 @kernel
-def _label(
-    shoppers: Shoppers, row: Row, events: Events, e: int, leaders: Leaders, examples: Examples
-) -> None:
-    """Label the list that led to this event, if it is one that tells."""
+def _label(shoppers: Shoppers, row: Row, events: Events, e: int, ranker: Ranker, examples: Examples) -> None:
+    """Label the list that led to this event, if it is one that tells, and what the last one explored."""
     code, request = events.code[e], events.request[e]
     step = code == VIEW or code == CART or code == LIKE or code == RATING or code == PURCHASE
+    explored = step and row.explored > 0 and row.explored == events.item[e] + 1
+    if explored and events.ts_ms[e] - row.last_ts_ms <= WINDOW_MS:
+        reward(ranker.explorer, ranker.facts, events.item[e])
+        shoppers.counts[SUCCEEDED] += 1
     if step and (row.exposure > 0 or request > 0):
         join(
-            shoppers.waiting, row, events.shopper[e], events.item[e], code, request, events.ts_ms[e], leaders,
-            examples,
+            shoppers.waiting, row, events.shopper[e], events.item[e], code, request, events.ts_ms[e],
+            ranker.leaders, examples,
         )  # fmt: skip
 
 
@@ -327,7 +330,7 @@ def advance(
             shoppers.counts[SESSIONS] += 1
             events.did[e] |= OPENED
         if not silent:
-            _label(shoppers, row, events, e, ranker.leaders, examples)
+            _label(shoppers, row, events, e, ranker, examples)
         if inherits:
             _receive(shoppers, row, events, e)
         if events.code[e] == IMPRESSION:
@@ -355,6 +358,9 @@ def advance(
                 shoppers.waiting, events.shopper[e], events.offset[e], events.ts_ms[e], ranker.pool,
                 ranker.description, ranker.ranking, ranker.scorer.active[0],
             )  # fmt: skip
+        shoppers.counts[EXPLORED] += explore(
+            ranker.explorer, ranker.facts, ranker.ruled, ranker.pool, row, events.event[e], lists, n - 1
+        )  # fmt: skip
         clear(ranker.pool, ranker.facts)
     return n
 

@@ -200,6 +200,7 @@ def drop(room: Room, row: Row, histories: NDArray[np.void], number: int) -> None
     row.in_basket = 0
     row.history = 0
     row.exposure = 0
+    row.explored = 0
     row.hour = 0
     row.in_hour = 0
     row.crowd = False

@@ -47,6 +47,8 @@ SHOPPER = np.dtype(
         # Row + 1 in the unit's table of histories, slot + 1 in its ring of exposures (0: none).
         ("history", np.int32),
         ("exposure", np.int32),
+        # The item + 1 that was put into the last list to find out what it is worth.
+        ("explored", np.int32),
         # Events in the current hour of event time: what tells a crowd behind one id from a person.
         ("hour", np.int32),
         ("in_hour", np.int32),

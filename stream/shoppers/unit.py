@@ -22,7 +22,7 @@ from stream.recommend.exposures import EXPOSURE, RING, confirm, new_examples, ne
 from stream.recommend.make import Ranker, make_lists
 from stream.recommend.rank import LENGTH
 from stream.recommend.scenarios import Now, Scenarios
-from stream.shoppers.advance import MERGED, Events, Shoppers, advance, advance_at_once
+from stream.shoppers.advance import SUCCEEDED, Events, Shoppers, advance, advance_at_once
 from stream.shoppers.due import Due, lists_of
 from stream.shoppers.duplicates import new_seen
 from stream.shoppers.emit import Columns, new_outbox
@@ -75,7 +75,7 @@ class ShopperUnit:
             seen=new_seen(),
             waiting=new_waiting(reserve(RING, EXPOSURE)),
             clock_ms=np.zeros(1, np.int64),
-            counts=np.zeros(MERGED + 1, np.int64),
+            counts=np.zeros(SUCCEEDED + 1, np.int64),
             positions=np.full(BUCKETS, -1, np.int64),
         )
         self._lists = new_lists(CHUNK, LENGTH)
@@ -281,6 +281,7 @@ class ShopperUnit:
         numbers, offset = numbers[known].astype(np.int32), offset[known]
         # The list that waits for its label is not what the shopper sees any more.
         self.state.rows["exposure"][numbers] = 0
+        self.state.rows["explored"][numbers] = 0
         for at in range(0, len(numbers), CHUNK):
             some = numbers[at : at + CHUNK]
             make_lists(self.state.rows, self.state.histories, some, ranker, self._lists, self._asked)
