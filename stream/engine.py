@@ -134,10 +134,8 @@ class Engine:
     def open_shoppers(self, partition: int, lineage_ms: int) -> ShopperUnit:
         """A new, empty unit for one partition of `events`."""
         self.close_shoppers(partition)
-        config = self.config
-        unit = ShopperUnit(
-            partition, lineage_ms, self.table, config.max_shoppers, config.inactive_ms, config.bounds
-        )
+        sizes = self.config.max_shoppers, self.config.inactive_ms, self.config.bounds
+        unit = ShopperUnit(partition, lineage_ms, self.table, *sizes)
         self.shopper_units[partition] = unit
         self.saving.open(unit)
         return unit
@@ -261,8 +259,7 @@ class Engine:
         Item lists and prices whose counts changed, popularity (own partial out, merged lists in), and
         first lists for shoppers who came before anything was known. Call it several times a second.
         """
-        effects = Effects()
-        units = self.item_units
+        effects, units = Effects(), self.item_units
         self.catalogue.look_for_newcomers()
         self._popularity(effects, now_ms)
         for items, numbers in self.publisher.items_due(units, limit):
@@ -356,8 +353,7 @@ class Engine:
         return self.foreign.wanted(limit)
 
     def adopt(self, item_id: bytes, similar: bytes | None, together: bytes | None) -> str | None:
-        """Those values of one item, as read from Redis (None where there is none); why they were refused,
-        or None."""
+        """Those values of one item, as read from Redis (or None); why they were refused, or None."""
         try:
             self.foreign.adopt(item_id, similar, together)
         except (msgspec.MsgspecError, ValueError) as error:
@@ -400,11 +396,9 @@ class Engine:
             self.prices.forget(gone)
             self._ranker.explorer.item[gone] = np.zeros(1, TRIED)[0]
             self.rules.forget(gone)
-            least = int(names.capacity * SWEEP_FROM)
-            self._sweep_at = max(least, (len(names) + names.capacity) // 2)
+            self._sweep_at = max(int(names.capacity * SWEEP_FROM), (len(names) + names.capacity) // 2)
 
     def _unit(self, units: dict[int, U], partition: int, topic: str) -> U:
-        unit = units.get(partition)
-        if unit is None:
+        if (unit := units.get(partition)) is None:
             raise StreamError(f"partition {partition} of {topic} was not opened before its first batch")
         return unit
