@@ -102,8 +102,8 @@ def explore(
     explore and there is any that the shop's rules and the shopper let through. The pool is still that of the
     list.
 
-    Where rules give places to items (pins, promotions, caps), nothing is put between them. 3 ns a list, and
-    .2 µs one that explores; working out the probabilities, 60 µs, comes to .1 µs a list.
+    Where rules give places to items (pins, promotions, caps), nothing is put between them. Working out the
+    probabilities takes 25 µs, once in `STALE` lists that explore: .04 µs a list where one in twenty does.
     """
     row.explored = 0
     lists.explored[n] = 0.0
