@@ -13,8 +13,9 @@ from typing import Any
 
 from benchmarks import harness, partitions
 from benchmarks.workload import encode, generate
+from stream.config import EngineConfig
 from stream.effects import Effects
-from stream.engine import Engine, EngineConfig
+from stream.engine import Engine
 from stream.events.records import LogRecord
 from stream.items.row import BUCKETS, ITEM
 from stream.items.saved import save as save_items

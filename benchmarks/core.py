@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 
 from benchmarks.topics import Event
-from stream.engine import EngineConfig
+from stream.config import EngineConfig
 from stream.events.block import Block
 from stream.events.records import LogRecord
 from stream.pipeline import Pipeline, warm_up

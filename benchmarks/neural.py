@@ -24,8 +24,8 @@ from benchmarks.harness import progress
 from benchmarks.network import SIZE, new_network, rank_and_learn, rerank
 from stream.cli.feed import Feed
 from stream.cli.output import answer_json, table
+from stream.config import EngineConfig
 from stream.effects import Effects
-from stream.engine import EngineConfig
 from stream.evaluation.prequential import run
 from stream.learn import listwise
 from stream.learn.examples import Columns, Labelled, places_of, unpack_examples

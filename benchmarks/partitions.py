@@ -13,8 +13,9 @@ from typing import Any
 
 from benchmarks.harness import resident_mb
 from benchmarks.workload import encode, generate
+from stream.config import EngineConfig
 from stream.effects import Message
-from stream.engine import Engine, EngineConfig
+from stream.engine import Engine
 from stream.events.block import Block
 from stream.events.records import LogRecord
 

@@ -11,8 +11,9 @@ import time
 from collections.abc import Sequence
 
 from stream.cli.worker import engine_config
+from stream.config import EngineConfig
 from stream.effects import Effects, ListsFor
-from stream.engine import Engine, EngineConfig
+from stream.engine import Engine
 from stream.events.records import Record
 from stream.learn.learner import Learner
 from stream.pipeline import warm_up

@@ -20,8 +20,7 @@ fed its log again, and be what it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import TypeVar
 
@@ -29,9 +28,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.config import EngineConfig
 from stream.effects import Effects, ListsFor, Message, Values
 from stream.errors import LayoutError, StreamError
-from stream.events.decode import Bounds
 from stream.events.records import Record
 from stream.items.catalogue import Catalogue
 from stream.items.foreign import Foreign
@@ -43,8 +42,8 @@ from stream.learn.challenge import Told
 from stream.learn.model import MODEL_KEY, Snapshot, scorer, unpack_snapshot
 from stream.learn.sampling import share_labelled
 from stream.metrics import ITEM_COUNTS, SHOPPER_COUNTS, Metrics
-from stream.pricing import PricingConfig
 from stream.pricing.desk import PriceDesk
+from stream.recommend.explore import TRIED, new_explorer
 from stream.recommend.features import new_description
 from stream.recommend.make import Ranker
 from stream.recommend.pool import new_pool
@@ -56,7 +55,7 @@ from stream.recommend.scenarios import Now, Scenarios
 from stream.recommend.sources import used
 from stream.rules.book import Rulebook
 from stream.rules.request import RequestContext
-from stream.rules.scenario import HOME, HOME_ALONE, Scenario
+from stream.rules.scenario import HOME
 from stream.saving import MESSAGE_EVENTS, Saving
 from stream.shoppers.unit import ShopperUnit
 
@@ -67,27 +66,6 @@ _counts = attrgetter("touches", *ITEM_COUNTS[:-2], "evicted", "forgotten")
 
 SWEEP_FROM = 0.8
 """Share of item numbers in use at which those that nothing holds are given back."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineConfig:
-    """Sizes and rules of one engine. `max_shoppers` is per partition, `max_items` of all partitions.
-
-    Shoppers and items that no event named for `inactive_ms` of event time are forgotten.
-    `rows_saved_per_event` is the pace at which state is saved (`stream.state.rotation`); 0 saves none.
-    Lists are those of the scenario `home`, blended from `sources` (`stream.recommend.sources`), if there are
-    any, in place of its own.
-    """
-
-    item_partitions: int = 1
-    max_shoppers: int = 1 << 20
-    max_items: int = 1 << 18
-    inactive_ms: int = 180 * 86_400_000
-    rows_saved_per_event: float = 0.0
-    sources: tuple[str, ...] = ()
-    scenarios: Mapping[str, Scenario] = field(default_factory=HOME_ALONE.copy)
-    bounds: Bounds = field(default_factory=Bounds)
-    pricing: PricingConfig = field(default_factory=PricingConfig)
 
 
 class Engine:
@@ -124,6 +102,7 @@ class Engine:
             description=new_description(),
             ranking=new_ranking(),
             ruled=new_ruled(self.rules.plan(HOME, None, 0), home.length, self.table.interner.capacity),
+            explorer=new_explorer(self.table.interner.capacity, home.explore),
         )
         self._sweep_at = int(self.table.interner.capacity * SWEEP_FROM)
 
@@ -132,10 +111,8 @@ class Engine:
     def open_shoppers(self, partition: int, lineage_ms: int) -> ShopperUnit:
         """A new, empty unit for one partition of `events`."""
         self.close_shoppers(partition)
-        config = self.config
-        unit = ShopperUnit(
-            partition, lineage_ms, self.table, config.max_shoppers, config.inactive_ms, config.bounds
-        )
+        sizes = self.config.max_shoppers, self.config.inactive_ms, self.config.bounds
+        unit = ShopperUnit(partition, lineage_ms, self.table, *sizes)
         self.shopper_units[partition] = unit
         self.saving.open(unit)
         return unit
@@ -259,8 +236,8 @@ class Engine:
         Item lists and prices whose counts changed, popularity (own partial out, merged lists in), and
         first lists for shoppers who came before anything was known. Call it several times a second.
         """
-        effects = Effects()
-        units = self.item_units
+        effects, units = Effects(), self.item_units
+        self.catalogue.look_for_newcomers()
         self._popularity(effects, now_ms)
         for items, numbers in self.publisher.items_due(units, limit):
             effects.values += self._item_lists(items, numbers, now_ms)
@@ -353,8 +330,7 @@ class Engine:
         return self.foreign.wanted(limit)
 
     def adopt(self, item_id: bytes, similar: bytes | None, together: bytes | None) -> str | None:
-        """Those values of one item, as read from Redis (None where there is none); why they were refused,
-        or None."""
+        """Those values of one item, as read from Redis (or None); why they were refused, or None."""
         try:
             self.foreign.adopt(item_id, similar, together)
         except (msgspec.MsgspecError, ValueError) as error:
@@ -395,12 +371,11 @@ class Engine:
         if len(names) >= self._sweep_at:
             gone = sweep(self.table, self.shopper_units.values(), self.popular, self.catalogue)
             self.prices.forget(gone)
+            self._ranker.explorer.item[gone] = np.zeros(1, TRIED)[0]
             self.rules.forget(gone)
-            least = int(names.capacity * SWEEP_FROM)
-            self._sweep_at = max(least, (len(names) + names.capacity) // 2)
+            self._sweep_at = max(int(names.capacity * SWEEP_FROM), (len(names) + names.capacity) // 2)
 
     def _unit(self, units: dict[int, U], partition: int, topic: str) -> U:
-        unit = units.get(partition)
-        if unit is None:
+        if (unit := units.get(partition)) is None:
             raise StreamError(f"partition {partition} of {topic} was not opened before its first batch")
         return unit

@@ -12,9 +12,9 @@ from stream.learn.model import Snapshot
 
 SHOPPER_COUNTS = (
     "events", "duplicates", "crowded", "sessions", "empty_lists",
-    "shoppers_evicted", "shoppers_forgotten", "shoppers_merged",
+    "shoppers_evicted", "shoppers_forgotten", "shoppers_merged", "explored_lists", "explored_taken",
 )  # fmt: skip
-"""Counters in the order of `stream.shoppers.advance.Shoppers.counts`."""
+"""Counters in the order of `stream.shoppers.state.Shoppers.counts`."""
 
 ITEM_COUNTS = ("pairs", "holes", "repeated", "displaced", "items_evicted", "items_forgotten")
 """Counters of the item stage."""
@@ -43,6 +43,10 @@ class Metrics:
     rekeyed: int = 0
     recommendations: int = 0
     empty_lists: int = 0
+    explored_lists: int = 0
+    """Lists with a place for an item of which little was known."""
+    explored_taken: int = 0
+    """Of them, those whose shopper took that item next."""
     exchange_messages: int = 0
     pairs: int = 0
     holes: int = 0

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from stream.config import EngineConfig
 from stream.effects import Effects, Message
-from stream.engine import Engine, EngineConfig
+from stream.engine import Engine
 from stream.events.records import LogRecord, Record
 from stream.items.facts import freeze
 from stream.items.sweep import sweep

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stream.cli import deep
 from stream.cli.feed import Feed
-from stream.engine import EngineConfig
+from stream.config import EngineConfig
 from stream.errors import InputError
 from stream.evaluation.alone import alone
 from stream.evaluation.log import Step

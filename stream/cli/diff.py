@@ -13,7 +13,7 @@ from stream.cli import judged as logs
 from stream.cli.feed import Feed
 from stream.cli.output import answer_json, facts, note, progress, table
 from stream.cli.rules import read_rules
-from stream.engine import EngineConfig
+from stream.config import EngineConfig
 from stream.errors import InputError
 from stream.evaluation.difference import DEPTHS, Difference, Watched, difference
 from stream.evaluation.measures import leads, means

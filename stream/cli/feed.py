@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from stream.config import EngineConfig
 from stream.effects import Effects
-from stream.engine import EngineConfig
 from stream.events.decode import to_ms
 from stream.events.readers import ReadResult, read, size_bytes
 from stream.events.records import LogRecord

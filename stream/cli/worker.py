@@ -10,7 +10,7 @@ import typer
 from stream.cli.settings import Bootstrap, ConfigFile, Group, Namespace, Prefix, RedisUrl, load
 
 if TYPE_CHECKING:
-    from stream.engine import EngineConfig
+    from stream.config import EngineConfig
     from stream.runtime.settings import Settings
 
 EXAMPLE = "Example: stream worker --bootstrap kafka1:9092 --redis-url redis://cache:6379/0 --pricing auto"
@@ -64,7 +64,7 @@ def worker(
 
 def engine_config(settings: Settings) -> EngineConfig:
     """The engine that the settings ask for."""
-    from stream.engine import EngineConfig
+    from stream.config import EngineConfig
     from stream.events.decode import Bounds
     from stream.pricing import Mode, PricingConfig
     from stream.runtime.scenarios import load as load_scenarios

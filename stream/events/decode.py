@@ -42,7 +42,7 @@ class Bounds:
     rating_max: float = 5.0
 
 
-Whole = types.Impression | types.Identify | types.Claim | types.Inherit
+Whole = types.Impression | types.Search | types.Identify | types.Profile | types.Claim | types.Inherit
 
 
 class Batch(NamedTuple):

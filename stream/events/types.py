@@ -134,7 +134,9 @@ class Identify(Event, frozen=True, kw_only=True, tag="identify"):
 
 
 class Profile(Event, frozen=True, kw_only=True, tag="profile"):
-    """Facts a shopper stated (`context`: interests, country, ...)."""
+    """Facts a shopper stated (`context`: interests, country, ...). What it says of interests
+    (`stream.shoppers.stated`) takes the place of what an earlier one said; an empty one says that there are
+    none."""
 
     context: dict[str, Any]
 
@@ -155,8 +157,8 @@ class Claim(Event, frozen=True, kw_only=True, tag="claim"):
 class Inherit(Event, frozen=True, kw_only=True, tag="inherit"):
     """Written by a worker that was claimed from: what was known of the visitor `session_id`, who is this
     shopper, and is forgotten there. `viewed`: latest first, of which the first `in_session` in one session;
-    `seen`, `bought`, `hidden`, `cart` and `shown`: oldest first; `events`: how many there were, the last at
-    `ts`."""
+    `seen`, `bought`, `hidden`, `cart` and `shown`: oldest first; `stated`: interests; `events`: how many
+    there were, the last at `ts`."""
 
     session_id: Id
     events: Annotated[int, Meta(ge=1)]
@@ -167,6 +169,7 @@ class Inherit(Event, frozen=True, kw_only=True, tag="inherit"):
     hidden: Annotated[list[Id], Meta(max_length=1000)]
     cart: Annotated[list[Id], Meta(max_length=1000)] = []
     shown: Annotated[list[Id], Meta(max_length=1000)] = []
+    stated: Annotated[list[str], Meta(max_length=1000)] = []
 
 
 ShopEvent = (

@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 from stream.events.codes import NO_PRICE
 from stream.events.decode import to_minor
 from stream.events.types import ID_MAX_CHARS, Item
+from stream.items.meanings import learn, learn_name
+from stream.items.newcomers import MAX_CATEGORIES, arrive, look_on, read_again
 from stream.items.stand_ins import StandIns
 from stream.items.table import ItemTable
+from stream.items.words import add, drop, new_vocabulary, sign, text_of
 from stream.state.interner import Interner
 
 _SPACE = 0x20
 
-MAX_CATEGORIES = 1 << 14
-"""Categories told apart; items of further ones count as having none."""
+GREW = 4
+"""Times as many items, after which it is worked out anew which of their words are rare."""
 
 
 class Catalogue:
@@ -33,6 +36,9 @@ class Catalogue:
         self.categories = Interner(MAX_CATEGORIES)
         # Category 0 stands for none, as in a zeroed row.
         self.categories.intern_one(b"\x01none")
+        self._vocabulary = new_vocabulary()
+        self._signed_at = 0
+        self._brands: set[tuple[str, int]] = set()
 
     def update(self, key: bytes | None, value: bytes | None) -> str | None:
         """Take in one message; a null value removes the item. Returns why it was refused, or None.
@@ -44,8 +50,10 @@ class Catalogue:
         if value is None:
             if len(key) > 4 * ID_MAX_CHARS or min(key) < _SPACE:
                 return f"the catalogue has no item {key[:64]!r}: that is no item id"
-            if self.facts.pop(key, None) is not None:
+            gone = self.facts.pop(key, None)
+            if gone is not None:
                 self.changed.add(key)
+                drop(self._vocabulary, text_of(gone))
             # Also before anybody has seen it: events about it may come yet.
             self._removed.add(key)
             self._table.facts.item["withdrawn"][self._table.numbers(key, 1)] = True
@@ -66,6 +74,7 @@ class Catalogue:
             path = self.stand_ins.cycle(key, parent, replaces)
             if path is not None:
                 return _refused(path)
+        before = self.facts.get(key)
         self.facts[key] = facts
         self._removed.discard(key)
         self.changed.add(key)
@@ -73,6 +82,7 @@ class Catalogue:
         known = self._table.facts.item[number]
         known["withdrawn"], known["category"] = facts.stock == 0, self._category(facts.category)
         self._judge(self.stand_ins.put(key, parent, replaces))
+        self._read(number, before, facts)
         return None
 
     def _judge(self, products: set[bytes]) -> None:
@@ -90,8 +100,45 @@ class Catalogue:
             number = self._table.numbers(name, 1)
             self._table.facts.item["withdrawn"][number] = gone or name in self._removed
 
+    def look_for_newcomers(self) -> None:
+        """Let newcomers move up where others are well known by now. Some µs."""
+        if self.facts:
+            facts = self._table.facts
+            look_on(facts.new, facts.item, self._table.interner.used)
+
+    def _read(self, number: int, before: Item | None, now: Item) -> None:
+        """Learn what an item is about. Some 30 µs."""
+        text, facts = text_of(now), self._table.facts
+        was = None if before is None else text_of(before)
+        if was != text:
+            if was is not None:
+                drop(self._vocabulary, was)
+            facts.item["words"][number] = add(self._vocabulary, text)
+        sold = (now.brand or "", int(facts.item["category"][number]))
+        if sold not in self._brands:
+            self._brands.add(sold)
+            learn(facts.meanings, *sold)
+        arrive(facts.new, facts.item, number, was is None)
+        if len(self.facts) >= GREW * self._signed_at:
+            self._sign_again()
+
+    def _sign_again(self) -> None:
+        """Which words are rare is another matter with several times as many items."""
+        self._signed_at = len(self.facts)
+        for name, item in self.facts.items():
+            number = self._table.interner.find(name)
+            if number >= 0:
+                self._table.facts.item["words"][number] = sign(self._vocabulary, text_of(item))
+        read_again(self._table.facts.new, self._table.facts.item)
+
     def _category(self, name: str | None) -> int:
-        return max(0, self.categories.intern_one(name.encode())) if name else 0
+        if not name:
+            return 0
+        known = len(self.categories)
+        category = max(0, self.categories.intern_one(name.encode()))
+        if len(self.categories) > known:
+            learn_name(self._table.facts.meanings, name, category)
+        return category
 
     def money(self, ids: list[bytes], field: str) -> NDArray[np.int64]:
         """One money field (`list_price`, `cost`, `floor`, `ceiling`) in minor units, -1 where unknown."""

@@ -1,4 +1,4 @@
-"""What ranking asks of every candidate, 28 bytes an item: facts of the catalogue, and what this worker has
+"""What ranking asks of every candidate, 48 bytes an item: facts of the catalogue, and what this worker has
 heard of the item lately.
 
 Apart from the rows, and small, because ranking looks up hundreds of items at random: reading them from rows
@@ -17,6 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.events.codes import CART, DISLIKE, HIDE, LIKE, PURCHASE, RATING, VIEW
+from stream.items.meanings import Meanings, new_meanings
+from stream.items.newcomers import FEW, Newcomers, new_newcomers
+from stream.items.newcomers import forget as forget_newcomers
 from stream.state.arena import reserve
 from stream.state.jit import kernel
 
@@ -33,6 +36,10 @@ FACT = np.dtype(
         ("stands_for", np.int32),
         # Not to be shown: removed or out of stock.
         ("withdrawn", np.bool_),
+        # Events of the worker so far; `HEARD_MOST` stands for that and more.
+        ("heard", np.uint8),
+        # What it is about (`stream.items.words`); zeros: not in the catalogue, or without a word.
+        ("words", np.uint64, (2,)),
     ],
     align=True,
 )
@@ -42,6 +49,8 @@ BANNED = 0xFFFF
 
 ELSEWHERE = 0xFFFE
 """As a mark: another item stands for it."""
+
+HEARD_MOST = 255
 
 TREND_EVENTS = 2000
 """Events after which what came before counts 1/e in `trending`."""
@@ -64,7 +73,8 @@ _LARGEST_GAIN = 1e30
 
 
 class Facts(NamedTuple):
-    """By item number `item` (of `FACT`) and `mark`; `hot`: item numbers + 1 in falling order of `trending`.
+    """By item number `item` (of `FACT`) and `mark`; `hot`: item numbers + 1 in falling order of `trending`;
+    `new`: items of which little was heard; `meanings`: what categories and brands are called.
 
     `mark`: while a list is made, the item's candidate + 1 (0: none), or `BANNED`; always `ELSEWHERE` where
     another stands for it. They lie close together, because each neighbour that is read asks for one: of
@@ -83,6 +93,8 @@ class Facts(NamedTuple):
     also: NDArray[np.int32]
     stands: NDArray[np.int64]
     met: NDArray[np.uint16]
+    new: Newcomers
+    meanings: Meanings
 
 
 def new_facts(max_items: int) -> Facts:
@@ -96,6 +108,8 @@ def new_facts(max_items: int) -> Facts:
         reserve(max_items, np.int32),
         np.zeros(1, np.int64),
         reserve(max_items, np.uint16),
+        new_newcomers(),
+        new_meanings(),
     )
 
 
@@ -116,7 +130,9 @@ def hand_over(facts: Facts, item: int, heir: int) -> None:
     new.last_at = max(new.last_at, old.last_at)
     if new.first_at == 0 or 0 < old.first_at < new.first_at:
         new.first_at = old.first_at
+    new.heard = min(int(new.heard) + int(old.heard), HEARD_MOST)
     old.popular = old.trending = 0.0
+    old.heard = 0
     old.last_at = old.first_at = 0
     hot = facts.hot
     kept = 0
@@ -151,6 +167,8 @@ def hear(facts: Facts, item: int, gain: float, code: int) -> None:
     heard[POPULAR] += gain * INTEREST[code]
     fact.trending += heard[TREND_GAIN]
     heard[TRENDING] += heard[TREND_GAIN]
+    if fact.heard < HEARD_MOST:
+        fact.heard += 1
     fact.last_at = np.uint32(np.int64(heard[EVENTS]) & 0xFFFFFFFF)
     if fact.first_at == 0:
         fact.first_at = fact.last_at
@@ -198,6 +216,13 @@ def learn_of(facts: Facts, numbers: NDArray[np.int32], popular: NDArray[np.float
     facts.heard[POPULAR] += float(amounts.sum())
 
 
+def know(facts: Facts, numbers: NDArray[np.int32], events: NDArray[np.float32]) -> None:
+    """So many events (at least) are known of items elsewhere, in rows or by other workers: what has had `FEW`
+    is new no more, whatever this worker's own shoppers have done."""
+    known = numbers[events >= FEW]
+    facts.item["heard"][known] = np.maximum(facts.item["heard"][known], FEW)
+
+
 def rescale(facts: Facts, used: int, factor: float) -> None:
     """Multiply what decays by time after its landmark has moved."""
     facts.item["popular"][:used] *= np.float32(factor)
@@ -210,6 +235,7 @@ def forget(facts: Facts, numbers: NDArray[np.int32]) -> None:
     facts.heard[TRENDING] -= float(facts.item["trending"][numbers].sum())
     facts.item[numbers] = np.zeros(1, FACT)[0]
     facts.renamed[numbers] = facts.also[numbers] = 0
+    forget_newcomers(facts.new, numbers)
     left = facts.hot[(facts.hot > 0) & ~np.isin(facts.hot - 1, numbers)]
     facts.hot[:] = 0
     facts.hot[: len(left)] = left

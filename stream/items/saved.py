@@ -8,6 +8,7 @@ import numpy as np
 
 from stream.items.cooccurrence import rescale
 from stream.items.due import evidence, push
+from stream.items.facts import know
 from stream.items.row import ITEM
 from stream.state import bucket as saved
 from stream.state.bucket import Bucket
@@ -64,6 +65,8 @@ def load(unit: ItemUnit, bucket: Bucket) -> None:
     for name in ("home", "bucket"):
         rows[name] = table.rows[name][numbers]
     table.rows[numbers] = rows
+    events = rows["views"] + rows["carts"] + rows["purchases"]
+    know(table.facts, numbers, events.astype(np.float32))
     # What waited was told in part: it waits behind what is new, unless it grows.
     waited = np.where(rows["lists_due"], np.float32(ALMOST), np.float32(1.0))
     table.lists_due.told[numbers] = evidence(table.rows, numbers) * waited

@@ -17,7 +17,15 @@ from stream.learn.examples import Labelled
 from stream.learn.model import Expert, rounded
 from stream.recommend.features import FEATURES
 
-MARKOV_FEATURES = ("step_of_best", "log_step_of_best", "log_markov", "step", "log_interpolated", "owned")
+MARKOV_FEATURES = (
+    "step_of_best",
+    "log_step_of_best",
+    "log_markov",
+    "step",
+    "log_interpolated",
+    "owned",
+    "of_interest",
+)
 
 EXPERTS = {"blend": FEATURES, "markov": MARKOV_FEATURES}
 """Features by name; of equals the first is preferred."""

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.recommend.exposures import NOT_SHOWN, STEPS_PER_UNIT
-from stream.recommend.features import BOUGHT_BEFORE, FEATURES, HELD, N_CONTEXTS, N_FEATURES
+from stream.recommend.features import BOUGHT_BEFORE, FEATURES, HELD, N_CONTEXTS, N_FEATURES, OF_INTEREST
 from stream.recommend.rank import KEPT, LENGTH
 from stream.state.jit import kernel, long_kernel
 
@@ -37,6 +37,10 @@ BUYS_AGAIN = -3.0
 
 PLACES = LENGTH
 """Places with a term of their own; what stands below them has that of the last."""
+
+INTERESTED, INTERESTED_FIRST = 1.0, 2.0
+"""Weight of being of a stated category before anything was learned of it, and what is added for who has
+looked at one item at most: twenty times as likely then as what is else alike."""
 
 _FIRST_SQUARES = 1e-2
 _UNIT = np.float32(1.0 / STEPS_PER_UNIT)
@@ -60,10 +64,12 @@ class Weights(NamedTuple):
 
 
 def new_weights(features: Collection[str] = FEATURES) -> Weights:
-    """All zero, but that nobody is thought to buy the same again; only the weights
-    of `features` will ever change."""
+    """All zero, but that nobody is thought to buy the same again, and everybody to mean what they state; only
+    the weights of `features` will ever change."""
     weight = np.zeros((N_CONTEXTS, N_FEATURES), np.float32)
     weight[0, BOUGHT_BEFORE] = BUYS_AGAIN
+    # Context 1: the shortest sessions.
+    weight[:2, OF_INTEREST] = INTERESTED, INTERESTED_FIRST
     return Weights(
         weight,
         np.full(weight.shape, _FIRST_SQUARES, np.float32),

@@ -136,7 +136,7 @@ def _rank(row: Row, history: Row, ranker: Ranker, way: Way) -> None:
     if way.lead >= 0:
         order_by_one(pool, ranker.uses, way.lead, ranker.item_names, ranking, most)
     else:
-        order(row, ranker, most, not active, active)
+        order(row, history, ranker, most, not active, active)
     if way.per_category > 0:
         _spread(pool, facts, ranking, active, way.per_category)
 

@@ -1,5 +1,5 @@
 """Which items could be next for a shopper: neighbours of the last items and theirs, what was looked at
-before, what is trending; and where all that is little, what is popular."""
+before, what is trending, what is new and like the last one; and where all that is little, what is popular."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from stream.items.joined import heaviest, is_whole, joined, want_replaced
 from stream.items.row import BOUGHT as BY_BASKET
 from stream.items.row import LED_TO as BY_PURCHASE
 from stream.items.row import VIEWED as BY_VIEW
+from stream.recommend.cold import start_cold
 from stream.recommend.pool import (
     BOUGHT,
     FILL,
@@ -30,6 +31,7 @@ from stream.recommend.pool import (
     VISITED,
     Pool,
     ban,
+    fill,
     first_slot,
     put,
 )
@@ -53,9 +55,12 @@ ENOUGH = 40
 """Candidates below which popular items follow."""
 
 CATEGORY, TRENDING, RELATED, AGAIN, PINNED = 3, 4, 5, 6, 7
-"""Reasons beside the kinds of co-occurrence."""
+"""Reasons beside the kinds of co-occurrence, and those of `stream.recommend.cold`."""
 
-REASONS = ("viewed", "bought", "led_to", "category", "trending", "related", "again", "pinned")
+REASONS = (
+    "viewed", "bought", "led_to", "category", "trending", "related", "again", "pinned",
+    "alike", "interest", "new",
+)  # fmt: skip
 """Names of reasons by code, as published."""
 
 
@@ -111,6 +116,7 @@ def gather(
     _neighbours(pool, uses, rows, wanted, facts, shopper)
     if uses[HOP] and shopper.recent[0] > 0:
         _two_hops(pool, rows, wanted, facts, row_read(pool, rows, facts, shopper.recent[0] - 1, 0))
+    start_cold(pool, uses, facts, leaders, shopper, history)
     if uses[POPULARITY] and pool.size[0] < ENOUGH:
         _fill_up(pool, facts, leaders, shopper)
     if uses[TREND]:
@@ -278,16 +284,9 @@ def _fill_up(pool: Pool, facts: Facts, leaders: Leaders, shopper: Row) -> None:
             item = leaders.by_category[category, k]
             if item == 0:
                 break
-            _fill(pool, facts, item - 1, 1e-4 / (rank + 1) / (k + 1), CATEGORY)
+            fill(pool, facts, item - 1, 1e-4 / (rank + 1) / (k + 1), CATEGORY)
     for k in range(len(leaders.overall)):
         item = leaders.overall[k]
         if item == 0 or pool.size[0] >= ENOUGH:
             break
-        _fill(pool, facts, item - 1, 1e-6 / (k + 1), TRENDING)
-
-
-@kernel
-def _fill(pool: Pool, facts: Facts, item: int, score: float, reason: int) -> None:
-    c = put(pool, facts, item, reason)
-    if c >= 0:
-        pool.score[FILL, c] = max(pool.score[FILL, c], np.float32(score))
+        fill(pool, facts, item - 1, 1e-6 / (k + 1), TRENDING)

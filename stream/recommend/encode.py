@@ -17,16 +17,21 @@ from stream.state.texts import Texts, put
 # The longest id is 128 characters of 4 bytes, every one of which might need a backslash.
 _NAME_BYTES = 128 * 4 + 3
 _ITEM_BYTES = _NAME_BYTES + 12 + 14 + 2 * 8 + 6
-_HEAD_BYTES = 300 + LOOK_BACK * _NAME_BYTES
+_HEAD_BYTES = 360 + (LOOK_BACK + 1) * _NAME_BYTES
 
 _QUOTE, _BACKSLASH, _COMMA, _ZERO, _CLOSE, _END = 0x22, 0x5C, 0x2C, 0x30, 0x5D, 0x7D
+
+
+EXPLORED = 4
+"""The place, from 0, of an item of which little is known: behind what shoppers look at first."""
 
 
 class Lists(NamedTuple):
     """Lists of one batch: items (numbers), scores in [0, 10), reason codes, each (n, length).
 
     What stands behind each place: `because` counts, from 0, which of the `anchor` items (numbers + 1, of (n,
-    `LOOK_BACK`)) is the reason, -1 for none; `shoppers` is how many there are at least, 0 below `LEAST`."""
+    `LOOK_BACK`)) is the reason, -1 for none; `shoppers` is how many there are at least, 0 below `LEAST`.
+    `explored`: the probability with which the item of reason `NEW` was put into the list; 0 without one."""
 
     item: NDArray[np.int32]
     score: NDArray[np.float32]
@@ -35,6 +40,7 @@ class Lists(NamedTuple):
     because: NDArray[np.int8]
     shoppers: NDArray[np.uint8]
     anchor: NDArray[np.int32]
+    explored: NDArray[np.float32]
 
     def part(self, which: Any) -> Lists:
         """Some of the lists: `which` indexes rows (a slice gives views)."""
@@ -79,6 +85,7 @@ def new_lists(count: int, length: int) -> Lists:
         np.full((count, length), -1, np.int8),
         np.zeros((count, length), np.uint8),
         np.zeros((count, LOOK_BACK), np.int32),
+        np.zeros(count, np.float32),
     )
 
 
@@ -108,7 +115,8 @@ class Writer:
     ) -> Texts:
         """JSON objects ``{"version", "generated_at", "model", "items", "scores", "reasons"}``; where
         there are any also ``{"anchors", "because"}`` and ``{"shoppers"}``; with `evidence` also ``{"recent",
-        "next", "events", "steps"}``.
+        "next", "events", "steps"}``; where a place was given to a newcomer ``{"explored": {"item",
+        "propensity"}}``.
 
         `offsets[k]` is the offset after which list k was made: the second half of its version.
         Scores are rounded to five decimals.
@@ -198,6 +206,8 @@ def _write(
         at = _put_behind(out, at, lists, names, n, size)
         if len(evidence.events):
             at = _put_evidence(out, at, evidence, n, size)
+        if lists.explored[n] > 0.0:
+            at = _put_explored(out, at, lists, n, names)
         out[at] = _END
         at += 1
         ends[done] = at
@@ -241,6 +251,25 @@ def _put_each(out: NDArray[np.uint8], at: int, values: NDArray[Any], size: int) 
             at += 1
         at = put_small(out, at, np.int64(values[k]))  # type: ignore[arg-type]
     out[at] = _CLOSE
+    return at + 1
+
+
+@kernel
+def _put_explored(out: NDArray[np.uint8], at: int, lists: Lists, n: int, names: Names) -> int:
+    for byte in b',"explored":{"item":':
+        out[at] = byte
+        at += 1
+    at, unit = _put_name(out, at, names, lists.item[n, EXPLORED]), 10**8
+    for byte in b',"propensity":0.':
+        out[at] = byte
+        at += 1
+    rest = int(min(max(lists.explored[n] * unit + 0.5, 1.0), unit - 1.0))
+    while rest:
+        unit //= 10
+        out[at] = _ZERO + rest // unit
+        at += 1
+        rest %= unit
+    out[at] = _END
     return at + 1
 
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from stream.items.cooccurrence import SHRINK, STEP_SHRINK
 from stream.items.facts import EVENTS, POPULAR, TRENDING, Facts
+from stream.items.meanings import means
+from stream.items.words import ones
 from stream.recommend.pool import (
     BOUGHT,
     HOP,
@@ -28,7 +30,7 @@ from stream.recommend.pool import (
     VISITED,
     Pool,
 )
-from stream.recommend.sources import CATEGORY, POPULARITY, TREND
+from stream.recommend.sources import CATEGORY, CONTENT, POPULARITY, SEARCHED, STATED, TREND
 from stream.state.jit import Row, kernel
 
 FEATURES = (
@@ -57,6 +59,10 @@ FEATURES = (
     "owned",
     "place_among_owned",
     "log_interpolated",
+    "like_last",
+    "of_interest",
+    "like_interests",
+    "like_search",
 )
 """Names by column. A snapshot carries them, and one with other names is not used."""
 
@@ -67,10 +73,15 @@ _RATIOS = ((SHARE, 0), (RECENT, 2), (LAST, 4), (STEP, 6), (HOP, 8))
     range(10, 20)
 )
 _MARKOV, _STEP, BOUGHT_BEFORE, _OWNED_PLACE, _MIX = range(20, 25)
+_LIKE_LAST, OF_INTEREST, _LIKE_INTERESTS, _LIKE_SEARCH = range(25, 29)
+
+OF_WORDS = _LIKE_LAST
+"""From here on, features that come of words: where none are known, nothing is spent on them."""
 
 _SOURCE = np.array([
     SHARE, SHARE, RECENT, RECENT, LAST, LAST, STEP, STEP, HOP, HOP, BOUGHT, LED_TO, POPULARITY, TREND,
     POPULARITY, POPULARITY, VISITED, VISITED, SEEN, CATEGORY, STEP, STEP, OWNED, OWNED, STEP,
+    CONTENT, STATED, STATED, SEARCHED,
 ])  # fmt: skip
 """By feature, the source it comes with."""
 
@@ -86,11 +97,12 @@ HELD = 4
 
 
 class Description(NamedTuple):
-    """`value[f, c]` is feature f of candidate c, `context` the contexts that hold; the rest is room to work.
-    `bits` is `work` seen as integers."""
+    """`value[f, c]` is feature f of candidate c, `context` the contexts that hold; `used[0]` how
+    many features may differ from 0; the rest is room to work. `bits` is `work` seen as integers."""
 
     value: NDArray[np.float32]
     context: NDArray[np.uint8]
+    used: NDArray[np.int64]
     work: NDArray[np.float32]
     bits: NDArray[np.int32]
 
@@ -99,13 +111,17 @@ def new_description() -> Description:
     """Room for one pool: 54 KB."""
     work = np.zeros(LIMIT, np.float32)
     return Description(
-        np.zeros((N_FEATURES, LIMIT), np.float32), np.zeros(HELD, np.uint8), work, work.view(np.int32)
+        np.zeros((N_FEATURES, LIMIT), np.float32),
+        np.zeros(HELD, np.uint8),
+        np.array([N_FEATURES]),
+        work,
+        work.view(np.int32),
     )
 
 
 @kernel
 def describe(
-    pool: Pool, uses: NDArray[np.bool_], facts: Facts, shopper: Row, last: Row, out: Description
+    pool: Pool, uses: NDArray[np.bool_], facts: Facts, shopper: Row, history: Row, last: Row, out: Description
 ) -> None:
     """Features of all candidates, and the contexts of the list; 0 for those of sources that are not used.
     `last`: the row of the item looked at now.
@@ -135,7 +151,8 @@ def describe(
     _copy(score[STEP], n, value[_STEP])
     _flag(score[OWNED], n, value[BOUGHT_BEFORE])
     _copy(score[OWNED], n, value[_OWNED_PLACE])
-    for f in range(N_FEATURES):
+    _compare_words(pool, facts, shopper, history, out)
+    for f in range(out.used[0]):
         if not uses[_SOURCE[f]]:
             value[f, :n] = 0.0
     _contexts(shopper.in_session, events, float(_best(pool, LAST, n, out)), out)
@@ -158,6 +175,42 @@ def _look_up(pool: Pool, facts: Facts, shopper: Row, out: Description) -> None:
         value[_SINCE_FIRST, c] = np.float32(np.uint32(now - fact.first_at))
         same = np.float32(fact.category == first) + np.float32(0.5) * np.float32(fact.category == second)
         value[_CATEGORY, c] = same
+
+
+@kernel
+def _compare_words(pool: Pool, facts: Facts, shopper: Row, history: Row, out: Description) -> None:
+    """What each candidate has of the words of the last item, of interests and of the search; 1 ns each."""
+    n, value, found = pool.size[0], out.value, facts.meanings.found[0]
+    last = facts.item[max(shopper.recent[0] - 1, 0)].words
+    viewed = shopper.recent[0] > 0 and (last[0] | last[1]) != np.uint64(0)
+    stated = (history.stated_words[0] | history.stated_words[1]) != np.uint64(0)
+    asked = (shopper.asked[0] | shopper.asked[1]) != np.uint64(0)
+    known = viewed or stated or asked or found > 0
+    if known or out.used[0] > OF_WORDS:
+        for f in range(OF_WORDS, N_FEATURES):
+            for c in range(LIMIT):
+                value[f, c] = 0.0
+    out.used[0] = N_FEATURES if known else OF_WORDS
+    if viewed:
+        _share_words(pool, facts, last, n, value[_LIKE_LAST])
+    if stated:
+        _share_words(pool, facts, history.stated_words, n, value[_LIKE_INTERESTS])
+    if asked:
+        _share_words(pool, facts, shopper.asked, n, value[_LIKE_SEARCH])
+    if found > 0:
+        for c in range(n):
+            value[OF_INTEREST, c] = np.float32(means(facts.meanings, facts.item[pool.item[c]].category))
+
+
+@kernel
+def _share_words(
+    pool: Pool, facts: Facts, wanted: NDArray[np.uint64], n: int, out: NDArray[np.float32]
+) -> None:
+    first, second = wanted[0], wanted[1]
+    by = np.float32(1.0 / (ones(first) + ones(second)))
+    for c in range(n):
+        words = facts.item[pool.item[c]].words
+        out[c] = by * np.float32(ones(first & words[0]) + ones(second & words[1]))
 
 
 @kernel

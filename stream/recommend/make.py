@@ -12,6 +12,7 @@ from stream.items.facts import Facts
 from stream.recommend.behind import tell
 from stream.recommend.candidates import gather, row_read
 from stream.recommend.encode import Lists
+from stream.recommend.explore import Explorer
 from stream.recommend.features import Description, describe
 from stream.recommend.pool import Pool, clear
 from stream.recommend.popular import Leaders
@@ -46,6 +47,7 @@ class Ranker(NamedTuple):
     description: Description
     ranking: Ranking
     ruled: Ruled
+    explorer: Explorer
 
 
 @kernel
@@ -61,11 +63,11 @@ def make_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> b
 def rank(row: Row, history: Row, ranker: Ranker, most: int, plain: bool, by_model: bool) -> None:
     """The first `most` candidates of one shopper, in plain order, in the model's, or both."""
     gather(ranker.pool, ranker.uses, ranker.items, ranker.wanted, ranker.facts, ranker.leaders, row, history)
-    order(row, ranker, most, plain, by_model)
+    order(row, history, ranker, most, plain, by_model)
 
 
 @kernel
-def order(row: Row, ranker: Ranker, most: int, plain: bool, by_model: bool) -> None:
+def order(row: Row, history: Row, ranker: Ranker, most: int, plain: bool, by_model: bool) -> None:
     """Put the first `most` candidates of the pool in order."""
     pool, names, ranking = ranker.pool, ranker.item_names, ranker.ranking
     if plain:
@@ -74,7 +76,7 @@ def order(row: Row, ranker: Ranker, most: int, plain: bool, by_model: bool) -> N
             place_plainly(pool, ranking)
     if by_model:
         last = row_read(pool, ranker.items, ranker.facts, max(row.recent[0] - 1, 0), 0)
-        describe(pool, ranker.uses, ranker.facts, row, last, ranker.description)
+        describe(pool, ranker.uses, ranker.facts, row, history, last, ranker.description)
         order_by_model(pool, names, ranker.description, ranker.scorer, ranking, most)
 
 
@@ -128,6 +130,7 @@ def make_lists(
     """Rank for shoppers outside of any event; `asked[n]` becomes n, or -1 - n where nothing is known."""
     for n in range(len(numbers)):
         row = rows[numbers[n]]
+        lists.explored[n] = 0.0
         made = make_list(row, histories[row.history], ranker, lists, n)
         clear(ranker.pool, ranker.facts)
         asked[n] = n if made else -1 - n

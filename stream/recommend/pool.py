@@ -135,3 +135,11 @@ def clear(pool: Pool, facts: Facts) -> None:
         pool.by[c] = 0
     pool.size[0] = 0
     pool.size[1] = 0
+
+
+@kernel
+def fill(pool: Pool, facts: Facts, item: int, score: float, reason: int) -> None:
+    """Put in a candidate that only fills up, or raise its score for that."""
+    c = put(pool, facts, item, reason)
+    if c >= 0:
+        pool.score[FILL, c] = max(pool.score[FILL, c], np.float32(score))

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.items.catalogue import MAX_CATEGORIES
-from stream.items.facts import learn_of
+from stream.items.facts import know, learn_of
+from stream.items.newcomers import MAX_CATEGORIES
 from stream.items.table import ItemTable
 
 LEADERS = 200
@@ -102,6 +102,7 @@ class Popular:
         numbers, at = np.unique(numbers, return_inverse=True)
         popular, trending = (_summed(amounts, at, len(numbers)) for amounts in (popular, trending))
         learn_of(self._table.facts, numbers, popular / np.float32(total_popular))
+        know(self._table.facts, numbers, popular)
         self.numbers = numbers
         self._rank(numbers, popular, trending / np.float32(total_trending))
         return True

@@ -126,7 +126,7 @@ def order_by_model(
     n, worth = pool.size[0], ranking.worth
     for c in range(n):
         worth[c] = 0.0
-    for f in range(N_FEATURES):
+    for f in range(description.used[0]):
         weight = np.float32(0.0)
         for k in range(HELD):
             weight += scorer.weights[description.context[k], f]

@@ -12,7 +12,8 @@ from stream.recommend.encode import Lists
 from stream.recommend.pool import Pool
 from stream.recommend.rank import REACH, Ranking, Scorer, probability
 from stream.rules.arrange import arrange
-from stream.rules.plan import PIN, ROTATE, Arranged, Plan, Work, new_arranged, new_work
+from stream.rules.let_through import would_let
+from stream.rules.plan import DIVERSITY, PIN, ROTATE, Arranged, Plan, Work, new_arranged, new_work
 from stream.rules.request import NO_CATEGORY, Asked
 from stream.shoppers.row import SHOWN
 from stream.state.jit import Row, kernel
@@ -49,6 +50,18 @@ def new_ruled(plan: Plan, length: int, max_items: int) -> Ruled:
         np.zeros(SHOWN, np.int32),
         NO_CATEGORY,
     )
+
+
+@kernel
+def may_be_put(ruled: Ruled, item: int) -> bool:
+    """Whether an item that is none of the candidates may be put into the list just filled; with -1, whether
+    any may: not where rules give places (pins, promotions, caps), nor where one had to be set aside."""
+    plan, work = ruled.plan, ruled.work
+    if plan.idle:
+        return True
+    if item < 0:
+        return plan.first[PIN] == plan.first[DIVERSITY] and not ruled.out.relaxed[0]
+    return would_let(plan, work, item)
 
 
 @kernel

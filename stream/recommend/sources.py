@@ -21,7 +21,7 @@ from stream.recommend.pool import (
     VISITED,
 )
 
-TREND, POPULARITY, CATEGORY = OWNED + 1, OWNED + 2, OWNED + 3
+TREND, POPULARITY, CATEGORY, CONTENT, STATED, SEARCHED = range(OWNED + 1, OWNED + 7)
 """Numbers of sources that have no column of scores; the others' are their columns'."""
 
 SOURCES = {
@@ -38,6 +38,9 @@ SOURCES = {
     "trending": TREND,
     "popular": POPULARITY,
     "category": CATEGORY,
+    "content": CONTENT,
+    "stated": STATED,
+    "searched": SEARCHED,
 }
 """Numbers by name. Those from `co-occurrence` to `markov` have their candidates in common."""
 

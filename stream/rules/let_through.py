@@ -113,6 +113,19 @@ def let_through(plan: Plan, work: Work, rows: int, include: bool) -> int:
 
 
 @kernel
+def would_let(plan: Plan, work: Work, item: int) -> bool:
+    """Whether the rules of the request last arranged let an item through, be it a candidate or not."""
+    flags = plan.rows[item, 0]
+    if plan.about[item].withdrawn or flags & plan.hidden != 0:
+        return False
+    fits, known = True, flags & KNOWN != 0
+    for w in range(plan.rows.shape[1] - 1):
+        bits = plan.rows[item, 1 + w] if known else plan.default[0, 1 + w]
+        fits = fits and not bits & work.masks[0, w] and bits & work.masks[1, w] == work.masks[1, w]
+    return fits
+
+
+@kernel
 def _culprit(plan: Plan, work: Work, c: int, include: bool) -> int:
     """The first rule that keeps a row out, + 1."""
     for r in range(plan.first[INCLUDE_ONLY + 1]):

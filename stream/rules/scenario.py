@@ -47,7 +47,8 @@ _AT = re.compile(r" - at `\$\.?(.*)`$")
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One scenario. `sources`: where candidates come from (`stream.recommend.sources`); `length`: items of a
-    list, at most; `rules`: kinds that apply beside `ALWAYS`, None means all.
+    list, at most; `explore`: share of the lists that give a place to an item of which little is known
+    (`stream.recommend.explore`); `rules`: kinds that apply beside `ALWAYS`, None means all.
 
     `key`: whose lists are published, a shopper's or an item's; `after`: the events after which a shopper's is
     made; none means that it is made for requests only. `anchors`: what it begins with. `first`: the source
@@ -62,6 +63,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     per_category: Annotated[int, Meta(ge=1, le=LENGTH)] | None = None
     sources: Annotated[tuple[str, ...], Meta(min_length=1, max_length=len(SOURCES))]
     length: Annotated[int, Meta(ge=1, le=LENGTH)] = LENGTH
+    explore: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
     rules: tuple[str, ...] | None = None
 
     def applies(self, kind: str) -> bool:
@@ -72,10 +74,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 HOME = "home"
 """The scenario whose lists workers publish for every shopper after every event."""
 
-HOME_ALONE = {HOME: Scenario(sources=tuple(SOURCES), after=(EVERY,))}
+HOME_ALONE = {HOME: Scenario(sources=tuple(SOURCES), after=(EVERY,), explore=0.05)}
 """The scenarios of an engine that is told of no others, as of evaluations: the shipped `home`."""
 
-_OF_HOME = ("sources", "after", "length", "rules")
+_OF_HOME = ("sources", "after", "length", "explore", "rules")
 _FIRST = tuple(name for name, number in SOURCES.items() if number <= OWNED)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.shoppers.row import BASKET
+from stream.shoppers.stated import unpacked
 
 if TYPE_CHECKING:
     from stream.shoppers.unit import ShopperUnit
@@ -31,6 +32,8 @@ class ShopperState(msgspec.Struct, frozen=True):
     cart: list[str]
     shown: dict[str, int]
     """Times that an item was shown and not taken."""
+    interests: list[str]
+    """As the shopper's last `profile` stated them."""
 
 
 def shoppers_of(unit: ShopperUnit) -> NDArray[np.int32]:
@@ -67,4 +70,5 @@ def describe(unit: ShopperUnit, number: int) -> ShopperState:
         hidden=ids(history["hidden"]),
         cart=ids(history["cart"]),
         shown={item: shown.count(item) for item in sorted(set(shown))},
+        interests=unpacked(history["stated"].tobytes()),
     )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stream.effects import Values
 from stream.recommend.scenarios import AT_ONCE, Now, Place, Scenarios
-from stream.shoppers.advance import EMPTY, Events
+from stream.shoppers.state import EMPTY, Events
 
 if TYPE_CHECKING:
     from stream.shoppers.unit import ShopperUnit

@@ -184,6 +184,8 @@ def drop(room: Room, row: Row, histories: NDArray[np.void], number: int) -> None
         history.cart[:] = 0
         history.shown[:] = 0
         history.n_shown = 0
+        history.stated[:] = 0
+        history.stated_words[:] = np.uint64(0)
         room.free_histories[0] += 1
         room.free_histories[room.free_histories[0]] = row.history
     row.events = 0
@@ -198,8 +200,10 @@ def drop(room: Room, row: Row, histories: NDArray[np.void], number: int) -> None
     row.in_basket = 0
     row.history = 0
     row.exposure = 0
+    row.explored = 0
     row.hour = 0
     row.in_hour = 0
     row.crowd = False
+    row.asked[:] = np.uint64(0)
     room.evicted[0] += 1
     room.evicted[room.evicted[0]] = number

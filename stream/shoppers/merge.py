@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from stream.effects import Message
 from stream.events import types
 from stream.items.table import ItemTable
+from stream.items.words import words_of
 from stream.shoppers.history import buy, hide, put_in_cart, show
-from stream.shoppers.row import BOUGHT, CART, HIDDEN, RECENT, SEEN, SHOWN
+from stream.shoppers.row import BOUGHT, CART, HIDDEN, RECENT, SEEN, SHOWN, STATED_BYTES
+from stream.shoppers.stated import packed, unpacked
 from stream.state.jit import Row, kernel
 
 LEFT = np.dtype(
@@ -36,6 +38,8 @@ LEFT = np.dtype(
         ("hidden", np.int32, (HIDDEN,)),
         ("cart", np.int32, (CART,)),
         ("shown", np.int32, (SHOWN,)),
+        ("stated", np.uint8, (STATED_BYTES,)),
+        ("stated_words", np.uint64, (2,)),
     ],
     align=True,
 )
@@ -83,6 +87,7 @@ def leave(row: Row, history: Row, at: int, left: Row) -> None:
         if item > 0:
             left.shown[n] = item
             n += 1
+    _copy_stated(history, left)
 
 
 @kernel
@@ -115,7 +120,10 @@ def take_over(row: Row, left: Row, same_session: bool) -> None:
 
 @kernel
 def take_history(history: Row, left: Row) -> None:
-    """Add a visitor's purchases, cart, hidden items and what was shown to the shopper's."""
+    """Add a visitor's purchases, cart, hidden items and what was shown to the shopper's; interests, if the
+    shopper stated none."""
+    if history.stated[0] == 0:
+        _copy_stated(left, history)
     for k in range(BOUGHT):
         if left.bought[k] > 0:
             # No client's retry can come under the shopper's name: the id of the event stays with the visitor.
@@ -129,6 +137,14 @@ def take_history(history: Row, left: Row) -> None:
     for k in range(SHOWN):
         if left.shown[k] > 0:
             show(history, left.shown[k] - 1)
+
+
+@kernel
+def _copy_stated(source: Row, to: Row) -> None:
+    for k in range(STATED_BYTES):
+        to.stated[k] = source.stated[k]
+    for k in range(2):
+        to.stated_words[k] = source.stated_words[k]
 
 
 @kernel
@@ -176,6 +192,7 @@ def inherit(claimed: types.Claim, left: Row, table: ItemTable) -> Message:
         hidden=ids(left["hidden"]),
         cart=ids(left["cart"]),
         shown=ids(left["shown"]),
+        stated=unpacked(left["stated"].tobytes()),
     )
     return Message("events", claimed.heir.encode(), msgspec.json.encode(event))
 
@@ -197,6 +214,9 @@ def numbered(inherited: Sequence[tuple[int, types.Inherit]], table: ItemTable) -
         ):
             numbers = table.numbers("\0".join(ids).encode(), len(ids))
             left[column][: len(ids)] = table.standing(numbers)[0] + 1
+        stated = packed(event.stated)
+        left["stated"][: len(stated)] = np.frombuffer(stated, np.uint8)
+        left["stated_words"] = words_of(stated)
         left["quantity"][: len(bought)] = [of.quantity for of in bought]
     return out
 

@@ -26,6 +26,9 @@ CART = 16
 SHOWN = 64
 """Items remembered to have been shown and not taken, each as often as it was shown."""
 
+STATED_BYTES = 128
+"""Room for the interests that a shopper states, as text."""
+
 SHOPPER = np.dtype(
     [
         # Item numbers are stored + 1, so that zeroed memory is an empty row.
@@ -33,6 +36,8 @@ SHOPPER = np.dtype(
         ("last_ts_ms", np.int64),
         ("session", np.uint64),
         ("order", np.uint64),
+        # Words of the session's last search (`stream.items.words`).
+        ("asked", np.uint64, (2,)),
         ("recent", np.int32, (RECENT,)),
         ("seen", np.int32, (SEEN,)),
         ("basket", np.int32, (BASKET,)),
@@ -42,6 +47,8 @@ SHOPPER = np.dtype(
         # Row + 1 in the unit's table of histories, slot + 1 in its ring of exposures (0: none).
         ("history", np.int32),
         ("exposure", np.int32),
+        # The item + 1 that was put into the last list to find out what it is worth.
+        ("explored", np.int32),
         # Events in the current hour of event time: what tells a crowd behind one id from a person.
         ("hour", np.int32),
         ("in_hour", np.int32),
@@ -63,6 +70,9 @@ HISTORY = np.dtype(
         ("cart", np.int32, (CART,)),
         ("shown", np.int32, (SHOWN,)),
         ("n_shown", np.int64),
+        # Interests as the shopper stated them, separated by NUL, and their words.
+        ("stated", np.uint8, (STATED_BYTES,)),
+        ("stated_words", np.uint64, (2,)),
     ],
     align=True,
 )

@@ -37,6 +37,7 @@ def save(unit: ShopperUnit, number: int) -> bytes:
     members = found[: members_of(state.rows, state.names, len(found), number, found)]
     rows = state.rows[members]
     rows["exposure"] = 0
+    rows["explored"] = 0
     seen: dict[str, bytes] = {}
     young = int(state.seen.young[number])
     for name, generation in zip(_SEEN, (1 - young, young), strict=True):

@@ -29,6 +29,7 @@ def begin(row: Row, session: np.uint64, ts_ms: int) -> bool:
         row.in_session = 0
         row.in_basket = 0
         row.order = np.uint64(0)
+        row.asked[0] = row.asked[1] = np.uint64(0)
     if session != np.uint64(0) or new:
         row.session = session
     return new

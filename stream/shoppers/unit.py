@@ -22,7 +22,7 @@ from stream.recommend.exposures import EXPOSURE, RING, confirm, new_examples, ne
 from stream.recommend.make import Ranker, make_lists
 from stream.recommend.rank import LENGTH
 from stream.recommend.scenarios import Now, Scenarios
-from stream.shoppers.advance import MERGED, Events, Shoppers, advance, advance_at_once
+from stream.shoppers.advance import advance, advance_at_once
 from stream.shoppers.due import Due, lists_of
 from stream.shoppers.duplicates import new_seen
 from stream.shoppers.emit import Columns, new_outbox
@@ -32,6 +32,8 @@ from stream.shoppers.merge import claim, inherit, numbered
 from stream.shoppers.pack import Packer
 from stream.shoppers.row import HISTORY, SHOPPER
 from stream.shoppers.settle import settle_windows
+from stream.shoppers.state import SUCCEEDED, Events, Shoppers
+from stream.shoppers.stated import said
 from stream.state.arena import reserve
 from stream.state.decay import gain_at
 from stream.state.interner import Interner, require_room
@@ -75,7 +77,7 @@ class ShopperUnit:
             seen=new_seen(),
             waiting=new_waiting(reserve(RING, EXPOSURE)),
             clock_ms=np.zeros(1, np.int64),
-            counts=np.zeros(MERGED + 1, np.int64),
+            counts=np.zeros(SUCCEEDED + 1, np.int64),
             positions=np.full(BUCKETS, -1, np.int64),
         )
         self._lists = new_lists(CHUNK, LENGTH)
@@ -169,7 +171,7 @@ class ShopperUnit:
             batch.offset, batch.ts_ms, batch.code, batch.event, batch.session, batch.order,
             batch.quantity, batch.request, shopper, item, sold, gain,
             numbered([(e, event) for e, event in batch.whole if isinstance(event, Inherit)], self.table),
-            impressed(shown, self.table), np.zeros(n, np.uint8),
+            impressed(shown, self.table), said(batch.whole), np.zeros(n, np.uint8),
         )  # fmt: skip
         self._outbox.filled[:] = 0
         self._examples.filled[:] = 0
@@ -281,6 +283,7 @@ class ShopperUnit:
         numbers, offset = numbers[known].astype(np.int32), offset[known]
         # The list that waits for its label is not what the shopper sees any more.
         self.state.rows["exposure"][numbers] = 0
+        self.state.rows["explored"][numbers] = 0
         for at in range(0, len(numbers), CHUNK):
             some = numbers[at : at + CHUNK]
             settle_windows(self.state.rows, some, self.table.facts)

@@ -17,7 +17,8 @@ import pytest
 import redis
 from aiokafka import AIOKafkaConsumer
 
-from stream.engine import Engine, EngineConfig
+from stream.config import EngineConfig
+from stream.engine import Engine
 from stream.events.decode import to_ms
 from stream.events.records import LogRecord
 from stream.events.types import AnyEvent, Search

@@ -15,7 +15,8 @@ import pytest
 import redis
 from aiokafka.protocol.group import LeaveGroupRequest
 
-from stream.engine import Engine, EngineConfig
+from stream.config import EngineConfig
+from stream.engine import Engine
 from stream.events.records import LogRecord
 from stream.local import Stack
 from stream.pipeline import Pipeline

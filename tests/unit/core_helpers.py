@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from stream.config import EngineConfig
 from stream.effects import Effects, Message
-from stream.engine import Engine, EngineConfig
+from stream.engine import Engine
 from stream.events.codes import NO_PRICE
 from stream.events.records import LogRecord
 from stream.items.row import BOUGHT, LED_TO, VIEWED

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, NamedTuple
 
+from stream.config import EngineConfig
 from stream.effects import Effects, Message
-from stream.engine import Engine, EngineConfig
+from stream.engine import Engine
 from stream.events.records import LogRecord
 from tests.unit.core_helpers import T0
 

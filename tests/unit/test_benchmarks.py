@@ -15,7 +15,7 @@ from benchmarks.stream_worker import WorkerTurn
 from benchmarks.topics import partition_of
 from benchmarks.verify import expected
 from benchmarks.workload import SPAN_MS, encode, generate
-from stream.engine import EngineConfig
+from stream.config import EngineConfig
 from stream.events.records import LogRecord
 from stream.events.types import AnyEvent, Purchase
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.engine import Engine, EngineConfig
+from stream.config import EngineConfig
+from stream.engine import Engine
 from stream.errors import InputError, LayoutError
 from stream.learn.challenge import (
     CHALLENGER_KEY,

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from stream.cli import compacted
 from stream.cli.app import app
-from stream.engine import Engine, EngineConfig
+from stream.config import EngineConfig
+from stream.engine import Engine
 from stream.learn.challenge import CHALLENGER_KEY, MOST, PROMOTED_KEY, Told
 from stream.learn.learner import Learner
 from stream.learn.model import LAYOUT, MODEL_KEY, pack_snapshot, unpack_snapshot

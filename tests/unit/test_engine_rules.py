@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from stream.engine import Engine, EngineConfig
+from stream.config import EngineConfig
+from stream.engine import Engine
 from stream.learn.model import pack_snapshot
 from stream.rules.scenario import HOME_ALONE, Scenario
 from tests.unit.core_helpers import T0, Worker, event, items_of, lists, log

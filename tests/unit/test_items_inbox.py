@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.engine import Engine, EngineConfig
+from stream.config import EngineConfig
+from stream.engine import Engine
 from stream.events.records import LogRecord
 from stream.exchange import Exchange, Pairs, Touches, decode
 from stream.items.unit import ItemUnit

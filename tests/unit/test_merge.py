@@ -250,7 +250,7 @@ def test_windows_merge_as_lists_do(mine, inside, theirs, in_theirs, same):
 
 
 def test_a_pipeline_carries_it_through():
-    from stream.engine import EngineConfig
+    from stream.config import EngineConfig
     from stream.pipeline import Pipeline
 
     pipeline = Pipeline(EngineConfig(max_items=64, max_shoppers=64))

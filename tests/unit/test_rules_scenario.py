@@ -58,7 +58,7 @@ def test_a_shop_may_have_scenarios_of_its_own(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('first = "markov"', "has 'first'; allowed there are sources, after, length, rules"),
+        ('first = "markov"', "has 'first'; allowed there are sources, after, length, explore, rules"),
         ('key = "item"', "has 'key'"),
         ('after = ["cart"]', "has another 'after' than 'every'"),
     ],

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from stream import exchange
 from stream.client import decode_list
-from stream.engine import Engine, EngineConfig
+from stream.config import EngineConfig
+from stream.engine import Engine
 from stream.errors import LayoutError
 from stream.events import types
 from stream.events.records import LogRecord

@@ -120,6 +120,10 @@ FAMILIES = (
     Family("stream_lists_total", "counter", "Recommendation lists made for shoppers."),
     Family("stream_scenario_lists_total", "counter", "Lists made of other scenarios than `home`."),
     Family("stream_empty_lists_total", "counter", "Times that there was nothing at all to recommend."),
+    Family(
+        "stream_explored_lists_total", "counter", "Lists with a place for an item of which little was known."
+    ),
+    Family("stream_explored_taken_total", "counter", "Of them, those whose shopper took that item next."),
     Family("stream_item_lists_total", "counter", "Lists of similar and bought-together items made."),
     Family("stream_prices_total", "counter", "Prices and proposals published."),
     Family("stream_price_moves_total", "counter", "Prices in force that were changed."),

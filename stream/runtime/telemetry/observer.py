@@ -44,6 +44,8 @@ _ENGINE = {
     "stream_lists_total": "recommendations",
     "stream_scenario_lists_total": "scenario_lists",
     "stream_empty_lists_total": "empty_lists",
+    "stream_explored_lists_total": "explored_lists",
+    "stream_explored_taken_total": "explored_taken",
     "stream_item_lists_total": "item_lists",
     "stream_prices_total": "prices",
     "stream_price_moves_total": "price_moves",

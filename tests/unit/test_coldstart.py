@@ -1,0 +1,245 @@
+"""Before anybody has found an item, and before a shopper has looked at any."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.events.records import LogRecord
+from stream.items.newcomers import FEW, HELD_EACH, MAX_CATEGORIES
+from stream.items.words import new_vocabulary, ones, plain, sign
+from stream.saving import whole
+from stream.shoppers.describe import describe
+from stream.shoppers.row import STATED_BYTES
+from stream.shoppers.stated import KEYS, interests, packed, unpacked
+from tests.unit.core_helpers import T0, Worker, event, items_of, lists, log
+
+LAMPS = ("brass desk lamp Acme", "brass floor lamp Acme", "oak shelf", "steel kettle", "woollen rug")
+
+
+def tell(worker: Worker, item: str, title: str, category: str = "home", **facts: Any) -> None:
+    """One entry of the catalogue."""
+    told = {"item_id": item, "title": title, "category": category} | facts
+    assert worker.engine.control("items", item.encode(), msgspec.json.encode(told)) is None
+
+
+def stocked() -> Worker:
+    """A shop whose items a few shoppers have looked at."""
+    worker = Worker()
+    for k, title in enumerate(LAMPS):
+        tell(worker, f"i{k}", title)
+    views = [event("view", f"u{k % 6}", f"i{k % 5}", T0 + k) for k in range(5 * FEW)]
+    worker.run(log(views), [40])
+    worker.talk()
+    return worker
+
+
+def viewed(worker: Worker, user: str, item: str, first: int = 1_000, **fields: Any) -> dict[str, Any]:
+    """The list after a view, with everything in it."""
+    effects = worker.feed(log([event("view", user, item, T0 + first, **fields)], first))
+    return next(value for name, value in reversed(lists(effects)) if name == user)
+
+
+def test_a_new_item_like_the_last_one_is_recommended_before_anybody_found_it():
+    worker = stocked()
+    tell(worker, "new", "brass wall lamp Acme")
+    tell(worker, "other", "cotton bath towel")
+    found = viewed(worker, "zoe", "i0")
+    reasons = dict(zip(found["items"], found["reasons"], strict=True))
+    assert reasons["new"] == "alike"
+    assert "other" not in reasons
+    assert "new" not in viewed(worker, "yan", "i4", 1_001)["items"]
+
+
+@pytest.mark.parametrize("gone", ["withdrawn", "sold out", "of another category", "hidden"])
+def test_a_new_item_that_may_not_be_shown_is_not(gone: str):
+    worker = stocked()
+    tell(worker, "new", "brass wall lamp Acme")
+    if gone == "withdrawn":
+        worker.engine.control("items", b"new", None)
+    elif gone == "sold out":
+        tell(worker, "new", "brass wall lamp Acme", stock=0)
+    elif gone == "of another category":
+        tell(worker, "new", "brass wall lamp Acme", "garden")
+    else:
+        worker.feed(log([event("hide", "zoe", "new")], 900))
+    assert "new" not in viewed(worker, "zoe", "i0")["items"]
+
+
+def test_who_was_heard_of_often_enough_is_new_no_more_and_makes_room():
+    worker = Worker()
+    for k in range(HELD_EACH + 1):
+        tell(worker, f"n{k}", f"brass lamp number{k}")
+    rings = worker.engine.table.facts.new.item
+    number = worker.engine.table.interner.find
+
+    def held() -> set[int]:
+        return set((rings[rings > 0] - 1).tolist())
+
+    # The one told of first had to go.
+    assert held() == {number(b"n%d" % k) for k in range(1, HELD_EACH + 1)}
+    worker.run(log([event("view", f"u{k}", "n5", T0 + k) for k in range(FEW)]))
+    worker.engine.tick(T0)
+    assert held() == {number(b"n%d" % k) for k in range(HELD_EACH + 1) if k != 5}
+
+
+def test_without_a_catalogue_nothing_is_known_of_words_and_nothing_is_spent_on_them():
+    worker = Worker()
+    worker.run(log([event("view", f"u{k % 6}", f"i{k % 9}", T0 + k) for k in range(200)]), [50, 100])
+    facts = worker.engine.table.facts
+    assert not facts.item["words"].any()
+    assert not facts.new.item.any()
+    assert facts.new.item.shape == (MAX_CATEGORIES, HELD_EACH)
+    assert worker.engine._ranker.description.used[0] < len(worker.engine._ranker.description.value)
+
+
+def test_words_that_most_items_have_say_nothing():
+    vocabulary = new_vocabulary()
+    worker = Worker()
+    for k in range(40):
+        tell(worker, f"i{k}", f"the thing number{k}", category=f"c{k}")
+    words = worker.engine.table.facts.item["words"][: worker.engine.table.interner.used]
+    assert np.bitwise_and.reduce(words).tolist() == [0, 0]
+    assert sum(ones(np.uint64(half)) for half in sign(vocabulary, plain("The Thing"))) == 2
+    assert sign(vocabulary, b" ,; ").tolist() == [0, 0]
+
+
+def test_a_list_of_words_is_read_in_any_case_and_script():
+    vocabulary = new_vocabulary()
+    one = sign(vocabulary, plain("Żółta LAMPA, biurkowa")).tolist()
+    assert one == sign(vocabulary, plain("biurkowa żółta lampa")).tolist()
+    assert one != sign(vocabulary, plain("zolta lampa biurkowa")).tolist()
+
+
+def test_what_the_catalogue_says_now_counts():
+    worker = stocked()
+    tell(worker, "new", "cotton bath towel")
+    assert "new" not in viewed(worker, "zoe", "i0")["items"]
+    tell(worker, "new", "brass wall lamp Acme")
+    assert "new" in viewed(worker, "yan", "i0", 1_001)["items"]
+    tell(worker, "new", "cotton bath towel")
+    assert "new" not in viewed(worker, "xia", "i0", 1_002)["items"]
+
+
+def test_an_item_that_comes_back_from_saved_state_is_no_newcomer():
+    worker = stocked()
+    tell(worker, "new", "brass wall lamp Acme")
+    worker.run(log([event("view", f"v{k}", "new", T0 + k) for k in range(FEW)], 500))
+    saved = [message.value for message in whole(worker.engine.item_units[0])]
+    again = Worker()
+    for k, title in enumerate(LAMPS):
+        tell(again, f"i{k}", title)
+    tell(again, "new", "brass wall lamp Acme")
+    again.engine.open_items(0, 1)
+    again.engine.restore_items(0, saved)
+    heard = again.engine.table.facts.item["heard"]
+    assert heard[again.engine.table.interner.find(b"new")] == FEW
+    assert "new" not in items_of(again.feed(log([event("view", "zoe", "i0", T0)], 1_000)), "zoe")
+
+
+# -- what shoppers say of themselves -----------------------------------------------------------------
+
+
+def departments() -> Worker:
+    """A shop of three departments, of which books are looked at most."""
+    worker = Worker()
+    for k in range(30):
+        name = ("books", "shoes.running", "garden")[k % 3]
+        tell(worker, f"{name[0]}{k}", f"thing number{k}", name, brand="Acme" if k % 3 == 2 else "Other")
+    names = [f"{'bsg'[k % 3]}{k}" for k in range(30)]
+    views = [event("view", f"u{k}", names[k % 30], T0 + k) for k in range(300)]
+    views += [event("view", f"w{k}", names[k % 10 * 3], T0 + k) for k in range(300)]
+    worker.run(log(views), [40, 300])
+    worker.talk()
+    return worker
+
+
+def after(worker: Worker, offset: int, kind: str, user: str = "zoe", **fields: Any) -> dict[str, Any]:
+    """The list after an event about no item."""
+    effects = worker.feed(log([event(kind, user, ts=T0 + offset, **fields)], offset))
+    return next(value for name, value in reversed(lists(effects)) if name == user)
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"interests": ["shoes"]},
+        {"interests": "Shoes.Running", "country": "DE"},
+        {"categories": ["shoes.running"]},
+        {"category": "  running "},
+    ],
+)
+def test_a_stated_category_comes_first_before_any_view(context: dict[str, Any]):
+    found = after(departments(), 1_000, "profile", context=context)
+    assert {item[0] for item in found["items"][:10]} == {"s"}
+    assert set(found["reasons"][:10]) == {"interest"}
+    assert {item[0] for item in found["items"][10:]} >= {"b"}
+
+
+def test_a_stated_brand_leads_to_where_it_is_sold():
+    found = after(departments(), 1_000, "profile", context={"brands": ["ACME"]})
+    assert {item[0] for item in found["items"][:10]} == {"g"}
+
+
+def test_a_search_leads_to_what_has_its_words_until_the_session_ends():
+    worker = departments()
+    found = after(worker, 1_000, "search", query="running shoes")
+    assert {item[0] for item in found["items"][:10]} == {"s"}
+    assert found["reasons"][0] == "interest"
+    assert "interest" in viewed(worker, "zoe", "b0", 1_001)["reasons"]
+    later = viewed(worker, "zoe", "b3", 40 * 60_000)
+    assert "interest" not in later["reasons"]
+
+
+def test_a_profile_replaces_an_earlier_one_and_an_empty_one_clears():
+    worker = departments()
+    after(worker, 1_000, "profile", context={"interests": ["shoes"]})
+    # It speaks of something else: what was stated stands.
+    assert after(worker, 1_001, "profile", context={"country": "DE"})["items"][0][0] == "s"
+    assert after(worker, 1_002, "profile", context={"interests": ["garden"]})["items"][0][0] == "g"
+    # Once more what was said before: the same event, which changes nothing.
+    worker.feed(log([event("profile", "zoe", event_id="e1000", context={"interests": ["shoes"]})], 1_003))
+    assert after(worker, 1_004, "profile", context={"country": "FR"})["items"][0][0] == "g"
+    nothings: list[dict[str, Any]] = [{}, {"interests": []}]
+    for nothing in nothings:
+        found = after(worker, 1_005 + len(nothing), "profile", context=nothing)
+        assert found["items"][0][0] == "b"
+        assert "interest" not in found["reasons"]
+
+
+def stated_by(worker: Worker, user: str) -> list[str]:
+    unit = worker.engine.shopper_units[0]
+    return describe(unit, unit.interner.find(user.encode())).interests
+
+
+def test_what_was_stated_is_shown_saved_and_goes_along_when_a_visitor_logs_in():
+    worker = departments()
+    after(worker, 1_000, "profile", "cookie", context={"interests": ["Garden", 7, "trips\0", "x" * 200]})
+    assert stated_by(worker, "cookie") == ["garden", "trips"]
+    saved = [message.value for message in whole(worker.engine.shopper_units[0])]
+    worker.engine.open_shoppers(0, 1)
+    worker.engine.restore_shoppers(0, saved)
+    assert stated_by(worker, "cookie") == ["garden", "trips"]
+    assert after(worker, 1_001, "profile", "cookie", context={"country": "FR"})["items"][0][0] == "g"
+    effects = worker.feed(log([event("identify", "anna", session_id="cookie")], 1_002))
+    for offset in (1_003, 1_004):
+        (message,) = [m for m in effects.messages if m.topic == "events"]
+        effects = worker.feed([LogRecord(offset, T0, message.key, message.value)])
+    assert stated_by(worker, "anna") == ["garden", "trips"]
+    assert items_of(effects, "anna")[0][0] == "g"
+    assert worker.engine.shopper_units[0].interner.find(b"cookie") < 0
+
+
+@given(st.dictionaries(st.sampled_from([*KEYS, "country"]), st.one_of(st.text(), st.lists(st.text()))))
+def test_any_text_can_be_stated_and_what_is_kept_is_what_fits(context: dict[str, Any]):
+    texts = interests(context)
+    assert (texts is None) == (set(context) == {"country"})
+    kept = packed(texts or [])
+    assert len(kept) <= STATED_BYTES
+    assert unpacked(kept + b"\0" * 8) == [text for text in texts or [] if text in unpacked(kept)]
+    assert packed(unpacked(kept)) == kept
