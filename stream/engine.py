@@ -175,7 +175,7 @@ class Engine:
         before = unit.state.counts.copy()
         effects, examples = unit.apply(
             records,
-            self._rules_at(now_ms),
+            self.ranker_at(now_ms),
             self.metrics.model,
             share_labelled(self.config.item_partitions, self.metrics.labelled_lists),
             now_ms,
@@ -246,7 +246,7 @@ class Engine:
             effects.values.append(prices)
         effects.messages += self.prices.partials(units, now_ms)
         self.metrics.price_moves += moves
-        ranker = self._rules_at(now_ms)
+        ranker = self.ranker_at(now_ms)
         self.metrics.rules, self.metrics.rules_relaxed = len(self.rules.rules), self.rules.relaxed
         for unit in self.shopper_units.values():
             effects.values += unit.owed(ranker, self.metrics.model, now_ms, limit).values
@@ -265,7 +265,7 @@ class Engine:
     def lists_again(self, partition: int, shoppers: NDArray[np.int32], now_ms: int) -> list[Values]:
         """Lists for up to a thousand shoppers of a unit, by number, apart from any event."""
         unit = self._unit(self.shopper_units, partition, "events")
-        return unit.lists_of(shoppers, self._rules_at(now_ms), self.metrics.model, now_ms, self.scenarios)
+        return unit.lists_of(shoppers, self.ranker_at(now_ms), self.metrics.model, now_ms, self.scenarios)
 
     def item_lists_again(self, partition: int, items: NDArray[np.int32], now_ms: int) -> list[Values]:
         """All lists of up to a thousand items of a unit, changed or not."""
@@ -339,18 +339,14 @@ class Engine:
 
     # -- helpers ---------------------------------------------------------------------------------
 
-    def ranker(self, now_ms: int) -> Ranker:
-        """What lists are made from at this time, for who explains one."""
-        return self._rules_at(now_ms)
-
     def _item_lists(self, unit: ItemUnit, items: NDArray[np.int32], now_ms: int) -> list[Values]:
         """All lists of some items of a unit."""
-        now = Now(self._rules_at(now_ms), self.metrics.model, now_ms)
+        now = Now(self.ranker_at(now_ms), self.metrics.model, now_ms)
         pages, empty = self.scenarios.of_each(unit, items, now)
         self.metrics.empty_lists += empty
         return self.publisher.lists_of(unit, items, now_ms) + pages
 
-    def _rules_at(self, now_ms: int) -> Ranker:
+    def ranker_at(self, now_ms: int) -> Ranker:
         """What lists are made from now; 1 µs if no rule has changed."""
         plan, ruled = self.rules.plan(HOME, None, now_ms), self._ranker.ruled
         if plan is not ruled.plan or not plan.idle:
