@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
 import zlib
@@ -17,7 +18,8 @@ from stream.sources.deep import Deep
 from stream.sources.deep_model import TRAIN, Model, model_of
 
 _DAMAGE = (
-    zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OverflowError, RuntimeError, MemoryError
+    zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OverflowError, RuntimeError, MemoryError,
+    OSError,
 )  # fmt: skip
 """What reading an archive raises whose bytes are not those that were written, and what pickled objects do."""
 
@@ -44,16 +46,16 @@ def read(path: Path) -> Model:
     or one that is cut or damaged. Nothing in a file is ever executed.
     """
     try:
-        with path.open("rb") as file:
-            if not zipfile.is_zipfile(file):
-                raise LayoutError(f"{path} is no session model, or it is cut: {TRAIN}.")
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
+        data = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"There is no session model {path}: {TRAIN}.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        raise LayoutError(f"{path} is no session model, or it is cut: {TRAIN}.")
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
     except _DAMAGE as error:
         raise LayoutError(f"{path} holds no plain arrays, or is damaged ({error}): {TRAIN}.") from error
     if not all(isinstance(array, np.ndarray) for array in arrays.values()):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stream.deep.files import Watched, read, write
@@ -70,6 +70,8 @@ def test_files_that_are_no_model_are_refused_in_one_sentence(tmp_path: Path):
         write(tmp_path / "nowhere" / "m.npz", arrays(names(4)))
 
 
+# In the archive's end, so that it is said to begin before the file does.
+@example(at=0.9992, byte=65, cut=False)
 @given(at=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255), cut=st.booleans())
 def test_whatever_happened_to_a_file_the_error_is_one_sentence(at: float, byte: int, cut: bool):
     with tempfile.TemporaryDirectory() as folder:
