@@ -17,7 +17,7 @@ from stream.shoppers.history import (
 )
 from stream.shoppers.row import BASKET
 from stream.shoppers.session import look_at
-from stream.shoppers.settle import settle_window
+from stream.shoppers.settle import settle_history, settle_window
 from stream.shoppers.state import Events, Shoppers, history_of
 from stream.state.jit import Row, kernel
 
