@@ -38,6 +38,7 @@ def ask_for_neighbours(rows: NDArray[np.void], item: int, slots: int, steps: boo
     _ask(rows, item, _WEIGHT, _WEIGHT + 4 * slots)
     _ask(rows, item, _RECENT, _RECENT + 4 * slots)
     prefetch(rows, item, _TOTALS)
+    _ask(rows, item, _SHOPPERS, _SHOPPERS + 4 * slots)
     prefetch(rows, item, _BOUGHT + 8)
     prefetch(rows, item, _LED_TO + 8)
     if steps:

@@ -104,7 +104,7 @@ class Catalogue:
         """Let newcomers move up where others are well known by now. Some µs."""
         if self.facts:
             facts = self._table.facts
-            look_on(facts.new, facts.item, self._table.interner.used)
+            look_on(facts.new, facts.item, facts.words, self._table.interner.used)
 
     def _read(self, number: int, before: Item | None, now: Item) -> None:
         """Learn what an item is about. Some 30 µs."""
@@ -113,14 +113,19 @@ class Catalogue:
         if was != text:
             if was is not None:
                 drop(self._vocabulary, was)
-            facts.item["words"][number] = add(self._vocabulary, text)
+            self._know(number, add(self._vocabulary, text))
         sold = (now.brand or "", int(facts.item["category"][number]))
         if sold not in self._brands:
             self._brands.add(sold)
             learn(facts.meanings, *sold)
-        arrive(facts.new, facts.item, number, was is None)
+        arrive(facts.new, facts.item, facts.words, number, was is None)
         if len(self.facts) >= GREW * self._signed_at:
             self._sign_again()
+
+    def _know(self, number: int, words: NDArray[np.uint64]) -> None:
+        facts = self._table.facts
+        facts.words[number] = words
+        facts.item["listed"][number] = words.any()
 
     def _sign_again(self) -> None:
         """Which words are rare is another matter with several times as many items."""
@@ -128,8 +133,8 @@ class Catalogue:
         for name, item in self.facts.items():
             number = self._table.interner.find(name)
             if number >= 0:
-                self._table.facts.item["words"][number] = sign(self._vocabulary, text_of(item))
-        read_again(self._table.facts.new, self._table.facts.item)
+                self._know(number, sign(self._vocabulary, text_of(item)))
+        read_again(self._table.facts.new, self._table.facts.words)
 
     def _category(self, name: str | None) -> int:
         if not name:

@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.state.jit import kernel
+from stream.state.jit import kernel, small_kernel
 
 BITS = 32
 """Bits a slot. 16 would take 288 bytes less of an item's row, but 16 shoppers would be the most that could
@@ -31,7 +31,7 @@ def bit_of(mark: int) -> np.uint32:
     return np.uint32(1 << (np.int64(mark) & (BITS - 1)))
 
 
-@kernel
+@small_kernel
 def count(bits: np.uint32) -> int:
     """How many bits are set: at least so many shoppers."""
     rest = np.int64(bits)
@@ -41,7 +41,7 @@ def count(bits: np.uint32) -> int:
     return ((rest * 0x01010101) & 0xFFFFFFFF) >> 24  # type: ignore[return-value]
 
 
-@kernel
+@small_kernel
 def publishable(bits: np.uint32) -> int:
     """As `count`; 0 below `LEAST`."""
     known = count(bits)

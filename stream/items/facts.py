@@ -1,4 +1,4 @@
-"""What ranking asks of every candidate, 48 bytes an item: facts of the catalogue, and what this worker has
+"""What ranking asks of every candidate, 32 bytes an item: facts of the catalogue, and what this worker has
 heard of the item lately.
 
 Apart from the rows, and small, because ranking looks up hundreds of items at random: reading them from rows
@@ -21,7 +21,7 @@ from stream.items.meanings import Meanings, new_meanings
 from stream.items.newcomers import FEW, Newcomers, new_newcomers
 from stream.items.newcomers import forget as forget_newcomers
 from stream.state.arena import reserve
-from stream.state.jit import kernel
+from stream.state.jit import kernel, small_kernel
 
 FACT = np.dtype(
     [
@@ -38,11 +38,14 @@ FACT = np.dtype(
         ("withdrawn", np.bool_),
         # Events of the worker so far; `HEARD_MOST` stands for that and more.
         ("heard", np.uint8),
-        # What it is about (`stream.items.words`); zeros: not in the catalogue, or without a word.
-        ("words", np.uint64, (2,)),
+        # In the catalogue, with words to know it by.
+        ("listed", np.bool_),
+        # Half a line of the cache, so that no fact lies in two.
+        ("", np.uint8, (5,)),
     ],
     align=True,
 )
+assert FACT.itemsize == 32
 
 BANNED = 0xFFFF
 """As a mark: the item stays out of the list."""
@@ -73,8 +76,9 @@ _LARGEST_GAIN = 1e30
 
 
 class Facts(NamedTuple):
-    """By item number `item` (of `FACT`) and `mark`; `hot`: item numbers + 1 in falling order of `trending`;
-    `new`: items of which little was heard; `meanings`: what categories and brands are called.
+    """By item number: `item` (of `FACT`), `words` (n, 2; `stream.items.words`), zeros where what it is about is
+    unknown, and `mark`; `hot`: item numbers + 1 in falling order of `trending`; `new`: items of which little
+    was heard; `meanings`: what categories and brands are called.
 
     `mark`: while a list is made, the item's candidate + 1 (0: none), or `BANNED`; always `ELSEWHERE` where
     another stands for it. They lie close together, because each neighbour that is read asks for one: of
@@ -86,6 +90,7 @@ class Facts(NamedTuple):
     """
 
     item: NDArray[np.void]
+    words: NDArray[np.uint64]
     mark: NDArray[np.uint16]
     hot: NDArray[np.int32]
     heard: NDArray[np.float64]
@@ -101,6 +106,7 @@ def new_facts(max_items: int) -> Facts:
     """Nothing known of items numbered below `max_items`."""
     return Facts(
         reserve(max_items, FACT),
+        reserve(max_items * 2, np.uint64).reshape(-1, 2),
         reserve(max_items, np.uint16),
         np.zeros(HOT, np.int32),
         np.array([0.0, 1.0, 0.0, 0.0]),
@@ -113,7 +119,7 @@ def new_facts(max_items: int) -> Facts:
     )
 
 
-@kernel
+@small_kernel
 def stand_in(facts: Facts, item: int) -> int:
     """The item that stands for `item`: mostly itself."""
     return facts.item[item].stands_for - 1 if facts.mark[item] == ELSEWHERE else item
@@ -234,6 +240,7 @@ def forget(facts: Facts, numbers: NDArray[np.int32]) -> None:
     facts.heard[POPULAR] -= float(facts.item["popular"][numbers].sum())
     facts.heard[TRENDING] -= float(facts.item["trending"][numbers].sum())
     facts.item[numbers] = np.zeros(1, FACT)[0]
+    facts.words[numbers] = 0
     facts.renamed[numbers] = facts.also[numbers] = 0
     forget_newcomers(facts.new, numbers)
     left = facts.hot[(facts.hot > 0) & ~np.isin(facts.hot - 1, numbers)]

@@ -53,13 +53,14 @@ def new_newcomers() -> Newcomers:
 @kernel
 def is_new(fact: Row, category: int) -> bool:
     """Whether an item is of this category, for sale and hardly heard of, and stands for itself."""
-    listed = (fact.words[0] | fact.words[1]) != np.uint64(0)
     known = fact.heard >= FEW or fact.stands_for > 0
-    return listed and fact.category == category and not known and not fact.withdrawn
+    return fact.listed and fact.category == category and not known and not fact.withdrawn
 
 
 @kernel
-def arrive(newcomers: Newcomers, items: NDArray[np.void], item: int, displaces: bool) -> None:
+def arrive(
+    newcomers: Newcomers, items: NDArray[np.void], words: NDArray[np.uint64], item: int, displaces: bool
+) -> None:
     """Give an item a place, if it is new; with none free only if it `displaces` the one that came first."""
     category = items[item].category
     if not is_new(items[item], category):
@@ -77,25 +78,25 @@ def arrive(newcomers: Newcomers, items: NDArray[np.void], item: int, displaces: 
         free = int(newcomers.oldest[category])
         newcomers.oldest[category] = (free + 1) % HELD_EACH
     ring[free] = item + 1
-    newcomers.words[category, free, 0] = items[item].words[0]
-    newcomers.words[category, free, 1] = items[item].words[1]
+    newcomers.words[category, free, 0] = words[item, 0]
+    newcomers.words[category, free, 1] = words[item, 1]
 
 
 @kernel
-def look_on(newcomers: Newcomers, items: NDArray[np.void], used: int) -> None:
+def look_on(newcomers: Newcomers, items: NDArray[np.void], words: NDArray[np.uint64], used: int) -> None:
     """Offer free places to the next `LOOKED_AT` of the `used` items. Some µs."""
     at = newcomers.looked_at[0]
     for _ in range(min(LOOKED_AT, used)):
         at = at + 1 if at + 1 < used else 0
         if items[at].heard < FEW:
-            arrive(newcomers, items, at, False)
+            arrive(newcomers, items, words, at, False)
     newcomers.looked_at[0] = at
 
 
-def read_again(newcomers: Newcomers, items: NDArray[np.void]) -> None:
+def read_again(newcomers: Newcomers, words: NDArray[np.uint64]) -> None:
     """The items' words have changed."""
     held = np.nonzero(newcomers.item)
-    newcomers.words[held] = items["words"][newcomers.item[held] - 1]
+    newcomers.words[held] = words[newcomers.item[held] - 1]
 
 
 def forget(newcomers: Newcomers, numbers: NDArray[np.int32]) -> None:

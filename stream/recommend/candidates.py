@@ -37,7 +37,7 @@ from stream.recommend.pool import (
 )
 from stream.recommend.popular import Leaders
 from stream.recommend.sources import POPULARITY, TREND
-from stream.state.jit import Row, kernel
+from stream.state.jit import Row, kernel, small_kernel
 
 NEAREST = (48, 24, 16, 16)
 """Neighbours read of each of them, the best: a row of `VIEWED_TOGETHER` is in falling order."""
@@ -129,9 +129,11 @@ def gather(
         _owned(pool, facts, history)
 
 
-@kernel
+@small_kernel
 def row_read(pool: Pool, rows: NDArray[np.void], facts: Facts, item: int, rank: int) -> Row:
     """The row of a last item as `gather` has read it; `rank`: 0 is the item looked at now."""
+    if facts.stands[0] == 0:
+        return rows[item]
     number = stand_in(facts, item)
     if facts.also[number] > 0 and not is_whole(rows[number]):
         return pool.joined.row[rank]
@@ -161,7 +163,7 @@ def _neighbours(
             _together(pool, facts, row.led_to, rank, row.foreign, BY_PURCHASE, LED_TO)
 
 
-@kernel
+@small_kernel
 def _viewed_together(pool: Pool, facts: Facts, row: Row, rank: int, foreign: bool) -> None:
     by = np.float32(1.0 / (rank + 1))
     weight = by if foreign else np.float32(by * per_weight(row))
@@ -186,7 +188,7 @@ def _viewed_together(pool: Pool, facts: Facts, row: Row, rank: int, foreign: boo
             pool.score[STEP, c] += row.step[k] * step
 
 
-@kernel
+@small_kernel
 def _together(pool: Pool, facts: Facts, row: Row, rank: int, foreign: bool, kind: int, column: int) -> None:
     factor = np.float32((1.0 if foreign else per_weight(row)) / (rank + 1))
     slot = first_slot(kind, rank)

@@ -48,7 +48,7 @@ def start_cold(
 ) -> None:
     """Put in all of them, of the sources that are used; some ns where there is no catalogue."""
     if uses[CONTENT] and shopper.recent[0] > 0:
-        _alike(pool, facts, facts.item[shopper.recent[0] - 1])
+        _alike(pool, facts, shopper.recent[0] - 1)
     facts.meanings.found[0] = 0
     if uses[STATED]:
         understand(facts.meanings, history.stated)
@@ -58,14 +58,14 @@ def start_cold(
 
 
 @kernel
-def _alike(pool: Pool, facts: Facts, last: Row) -> None:
+def _alike(pool: Pool, facts: Facts, last: int) -> None:
     """Newcomers of the last item's category that are like it, the most alike first; .1 µs, nothing without a
     catalogue."""
-    first, second = last.words[0], last.words[1]
+    first, second = facts.words[last, 0], facts.words[last, 1]
     mine = ones(first) + ones(second)
     if mine == 0:
         return
-    new, category = facts.new, last.category
+    new, category = facts.new, facts.item[last].category
     for k in range(len(new.like)):
         one, other = new.words[category, k, 0], new.words[category, k, 1]
         by_chance = np.float32(mine * (ones(one) + ones(other))) * np.float32(1.0 / 128.0)
@@ -107,6 +107,6 @@ def _asked_for(pool: Pool, facts: Facts, leaders: Leaders, shopper: Row) -> None
         item = leaders.overall[k] - 1
         if item < 0:
             break
-        words = facts.item[item].words
+        words = facts.words[item]
         if first & ~words[0] == np.uint64(0) and second & ~words[1] == np.uint64(0):
             fill(pool, facts, item, ASKED_WORTH / (k + 1), INTEREST)

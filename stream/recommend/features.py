@@ -181,7 +181,7 @@ def _look_up(pool: Pool, facts: Facts, shopper: Row, out: Description) -> None:
 def _compare_words(pool: Pool, facts: Facts, shopper: Row, history: Row, out: Description) -> None:
     """What each candidate has of the words of the last item, of interests and of the search; 1 ns each."""
     n, value, found = pool.size[0], out.value, facts.meanings.found[0]
-    last = facts.item[max(shopper.recent[0] - 1, 0)].words
+    last = facts.words[max(shopper.recent[0] - 1, 0)]
     viewed = shopper.recent[0] > 0 and (last[0] | last[1]) != np.uint64(0)
     stated = (history.stated_words[0] | history.stated_words[1]) != np.uint64(0)
     asked = (shopper.asked[0] | shopper.asked[1]) != np.uint64(0)
@@ -209,7 +209,7 @@ def _share_words(
     first, second = wanted[0], wanted[1]
     by = np.float32(1.0 / (ones(first) + ones(second)))
     for c in range(n):
-        words = facts.item[pool.item[c]].words
+        words = facts.words[pool.item[c]]
         out[c] = by * np.float32(ones(first & words[0]) + ones(second & words[1]))
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stream.items.facts import BANNED, ELSEWHERE, Facts, stand_in
 from stream.items.joined import Joined, new_joined
-from stream.state.jit import kernel
+from stream.state.jit import kernel, small_kernel
 
 LIMIT = 512
 """Candidates held while a list is made; some 200 are usual."""
@@ -67,7 +67,7 @@ def new_pool() -> Pool:
     )
 
 
-@kernel
+@small_kernel
 def put(pool: Pool, facts: Facts, item: int, reason: int) -> int:
     """The candidate that is `item`, or stands for it, which is made for `reason` if it is new; -1 if it is
     banned or withdrawn, or the pool is full."""
@@ -89,13 +89,13 @@ def put(pool: Pool, facts: Facts, item: int, reason: int) -> int:
 _SLOT_BITS, _RANK_BITS = 7, 2
 
 
-@kernel
+@small_kernel
 def first_slot(kind: int, rank: int) -> int:
     """As `Pool.by`: slot 0 among the neighbours of `kind` of the last item but `rank`; slot k is k more."""
     return ((kind << _RANK_BITS | rank) << _SLOT_BITS) + 1
 
 
-@kernel
+@small_kernel
 def put_by(pool: Pool, c: int) -> tuple[int, int, int]:
     """Kind, rank and slot of the neighbour as which a candidate was first put; slot -1 if it was none."""
     by = int(pool.by[c]) - 1
@@ -108,7 +108,7 @@ def put_by(pool: Pool, c: int) -> tuple[int, int, int]:
     )
 
 
-@kernel
+@small_kernel
 def ban(pool: Pool, facts: Facts, item: int) -> None:
     """Keep `item` (number + 1; 0 is ignored) out of this list. Before any candidate is put in."""
     if item <= 0:

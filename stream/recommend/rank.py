@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stream.recommend.features import HELD, N_CONTEXTS, N_FEATURES, Description
 from stream.recommend.pool import BOUGHT, FILL, HOP, LAST, LED_TO, LIMIT, OWNED, RECENT, SHARE, STEP, Pool
 from stream.state.interner import Names
-from stream.state.jit import kernel
+from stream.state.jit import kernel, small_kernel
 
 LENGTH = 20
 """Items in a published list."""
@@ -165,7 +165,7 @@ def _best(
     return size
 
 
-@kernel
+@small_kernel
 def _before(mine: float, c: int, other: float, d: int, pool: Pool, names: Names) -> bool:
     if mine != other:
         return mine > other
@@ -181,7 +181,7 @@ def place_plainly(pool: Pool, ranking: Ranking) -> None:
         ranking.plain_place[ranking.plain_order[k]] = k
 
 
-@kernel
+@small_kernel
 def probability(chance: float, scorer: Scorer) -> float:
     """The calibrated probability that a candidate of this chance is taken."""
     odds = max(chance, 1e-6) / max(1.0 - chance, 1e-6)

@@ -74,6 +74,17 @@ def long_kernel(function: F) -> F:
     return _compiled(function, nogil=True)
 
 
-def _compiled(function: F, nogil: bool) -> F:
+def small_kernel(function: F) -> F:
+    """A kernel that becomes part of each one that calls it.
+
+    A call passes every array of every named tuple by seven numbers: where those are many, and what is called
+    is short, calling costs more than doing.
+    """
+    return _compiled(function, nogil=False, forceinline=True)
+
+
+def _compiled(function: F, nogil: bool, forceinline: bool = False) -> F:
     options: dict[str, Any] = {"cache": True, "nogil": nogil, "error_model": "numpy", "_nrt": False}
+    if forceinline:
+        options["forceinline"] = True
     return cast(F, numba.njit(**options)(function))

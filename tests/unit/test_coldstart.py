@@ -92,7 +92,7 @@ def test_without_a_catalogue_nothing_is_known_of_words_and_nothing_is_spent_on_t
     worker = Worker()
     worker.run(log([event("view", f"u{k % 6}", f"i{k % 9}", T0 + k) for k in range(200)]), [50, 100])
     facts = worker.engine.table.facts
-    assert not facts.item["words"].any()
+    assert not facts.words.any()
     assert not facts.new.item.any()
     assert facts.new.item.shape == (MAX_CATEGORIES, HELD_EACH)
     assert worker.engine._ranker.description.used[0] < len(worker.engine._ranker.description.value)
@@ -103,7 +103,7 @@ def test_words_that_most_items_have_say_nothing():
     worker = Worker()
     for k in range(40):
         tell(worker, f"i{k}", f"the thing number{k}", category=f"c{k}")
-    words = worker.engine.table.facts.item["words"][: worker.engine.table.interner.used]
+    words = worker.engine.table.facts.words[: worker.engine.table.interner.used]
     assert np.bitwise_and.reduce(words).tolist() == [0, 0]
     assert sum(ones(np.uint64(half)) for half in sign(vocabulary, plain("The Thing"))) == 2
     assert sign(vocabulary, b" ,; ").tolist() == [0, 0]
