@@ -76,9 +76,9 @@ _LARGEST_GAIN = 1e30
 
 
 class Facts(NamedTuple):
-    """By item number: `item` (of `FACT`), `words` (n, 2; `stream.items.words`), zeros where what it is about is
-    unknown, and `mark`; `hot`: item numbers + 1 in falling order of `trending`; `new`: items of which little
-    was heard; `meanings`: what categories and brands are called.
+    """By item number: `item` (of `FACT`), `words` (n, 2; `stream.items.words`: zeros where it is unknown what
+    it is about) and `mark`. `hot`: item numbers + 1 in falling order of `trending`; `new`: items of which
+    little was heard; `meanings`: what categories and brands are called.
 
     `mark`: while a list is made, the item's candidate + 1 (0: none), or `BANNED`; always `ELSEWHERE` where
     another stands for it. They lie close together, because each neighbour that is read asks for one: of
