@@ -65,7 +65,7 @@ class Scenarios:
     def due(self, did: NDArray[np.uint8], code: NDArray[np.uint8]) -> NDArray[np.uint64]:
         """By event, which of `of_shoppers` are due after it: bits. 4 µs for ten, 8 for a thousand.
 
-        `did`: what came of it (`stream.shoppers.advance.Events`); `code`: its type's.
+        `did`: what came of it (`stream.shoppers.state.Events`); `code`: its type's.
         """
         found: NDArray[np.uint64] = self._due[did, code]
         return found

@@ -20,6 +20,7 @@ from aiokafka.structs import TopicPartition
 from stream.runtime.redis_connection import Address, RedisConnection
 from stream.runtime.settings import Settings
 
+ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("fake_worker.py")
 PATIENCE_S = 60.0
 """How long anything may take that surely happens: generous, because machines are shared."""
@@ -107,6 +108,28 @@ def workers(settings: Settings, folder: Path) -> Iterator[Start]:
         for worker in running:
             if worker.process.poll() is None:
                 worker.kill()
+
+
+@contextlib.contextmanager
+def real_worker(settings: Settings, log: Path) -> Iterator[None]:
+    """A worker as shops start it, ready, in a process of its own; it is told to stop afterwards, and does."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stream", "worker", "--pricing", "off"],
+            cwd=ROOT,
+            env=environment(settings, "w1"),
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        wait_until(lambda: "Ready." in log.read_text() or process.poll() is not None, "the worker is ready")
+        assert process.poll() is None, log.read_text()
+        yield
+        process.terminate()
+        assert process.wait(30) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:

@@ -15,10 +15,8 @@ import pytest
 
 from stream.runtime.settings import Settings
 from stream.runtime.topics import prepare
-from tests.integration.kit import environment, produce, settings_for, wait_until
+from tests.integration.kit import ROOT, environment, produce, real_worker, settings_for
 from tests.unit.test_learner import message
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -32,23 +30,8 @@ async def settings(stack: Any, namespace: str) -> Settings:
 def worker(settings: Settings, tmp_path: Path) -> Iterator[Path]:
     """The log of a worker that is told to stop afterwards."""
     log = tmp_path / "worker.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "stream", "worker", "--pricing", "off"],
-            cwd=ROOT,
-            env=environment(settings, "w1"),
-            stdout=out,
-            stderr=out,
-        )
-    wait_until(lambda: "Ready." in log.read_text() or process.poll() is not None, "the worker is ready")
-    assert process.poll() is None, log.read_text()
-    try:
+    with real_worker(settings, log):
         yield log
-        process.terminate()
-        assert process.wait(30) == 0, log.read_text()
-    finally:
-        process.kill()
-        process.wait()
 
 
 def stream(settings: Settings, *args: str) -> tuple[int, str]:

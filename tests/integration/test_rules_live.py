@@ -18,9 +18,16 @@ from stream.runtime.compacted import latest
 from stream.runtime.log_reader import LogReader
 from stream.runtime.settings import Settings
 from stream.runtime.topics import prepare
-from tests.integration.kit import environment, produce, read_all, redis_call, settings_for, wait_until
+from tests.integration.kit import (
+    ROOT,
+    environment,
+    produce,
+    read_all,
+    real_worker,
+    redis_call,
+    settings_for,
+)
 
-ROOT = Path(__file__).parents[2]
 PARTITIONS = 2
 IN_FORCE_S = 1.0
 """How soon a rule that is in the topic is to be in force."""
@@ -39,23 +46,8 @@ async def settings(stack: Any, namespace: str) -> Settings:
 def worker(settings: Settings, tmp_path: Path) -> Iterator[Path]:
     """The log of a worker that is told to stop afterwards."""
     log = tmp_path / "worker.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "stream", "worker", "--pricing", "off"],
-            cwd=ROOT,
-            env=environment(settings, "w1"),
-            stdout=out,
-            stderr=out,
-        )
-    wait_until(lambda: "Ready." in log.read_text() or process.poll() is not None, "the worker is ready")
-    assert process.poll() is None, log.read_text()
-    try:
+    with real_worker(settings, log):
         yield log
-        process.terminate()
-        assert process.wait(30) == 0, log.read_text()
-    finally:
-        process.kill()
-        process.wait()
 
 
 def stream(settings: Settings, *arguments: str) -> tuple[int, str]:
