@@ -37,7 +37,7 @@ from stream.recommend.pool import (
 )
 from stream.recommend.popular import Leaders
 from stream.recommend.sources import POPULARITY, TREND
-from stream.state.jit import Row, kernel, small_kernel
+from stream.state.jit import Row, small_kernel
 
 NEAREST = (48, 24, 16, 16)
 """Neighbours read of each of them, the best: a row of `VIEWED_TOGETHER` is in falling order."""
@@ -64,7 +64,7 @@ REASONS = (
 """Names of reasons by code, as published."""
 
 
-@kernel
+@small_kernel
 def ask_ahead(rows: NDArray[np.void], shopper: Row, item: int) -> None:
     """Ask for the rows that a list of this shopper will read, if `item` (a number, -1: none) is looked at
     before."""
@@ -78,7 +78,7 @@ def ask_ahead(rows: NDArray[np.void], shopper: Row, item: int) -> None:
         ask_for_neighbours(rows, shopper.recent[k] - 1, NEAREST[k + rank], k + rank == 0)
 
 
-@kernel
+@small_kernel
 def ask_for_second_step(rows: NDArray[np.void], item: int) -> None:
     """Ask for the rows of the best neighbours of `item`, whose own row is there."""
     best = rows[item].viewed.item
@@ -88,7 +88,7 @@ def ask_for_second_step(rows: NDArray[np.void], item: int) -> None:
         ask_for_best(rows, best[n] - 1, OF_EACH)
 
 
-@kernel
+@small_kernel
 def gather(
     pool: Pool,
     uses: NDArray[np.bool_],
@@ -140,7 +140,7 @@ def row_read(pool: Pool, rows: NDArray[np.void], facts: Facts, item: int, rank: 
     return rows[number]
 
 
-@kernel
+@small_kernel
 def _neighbours(
     pool: Pool, uses: NDArray[np.bool_], rows: NDArray[np.void], wanted: Wanted, facts: Facts, shopper: Row
 ) -> None:
@@ -204,7 +204,7 @@ def _together(pool: Pool, facts: Facts, row: Row, rank: int, foreign: bool, kind
                 pool.by[c] = slot + k
 
 
-@kernel
+@small_kernel
 def _two_hops(pool: Pool, rows: NDArray[np.void], wanted: Wanted, facts: Facts, last: Row) -> None:
     """Add P(v | last) P(c | v) over the last item's best neighbours v."""
     mine = np.float32(1.0 if last.foreign else per_weight(last.viewed))
@@ -231,7 +231,7 @@ def _two_hops(pool: Pool, rows: NDArray[np.void], wanted: Wanted, facts: Facts, 
                 pool.score[HOP, c] += via.weight[k] * by
 
 
-@kernel
+@small_kernel
 def _trending(pool: Pool, facts: Facts) -> None:
     least = TRENDING_SHARE * facts.heard[HEARD_TRENDING]
     for k in range(TRENDING_ITEMS):
@@ -242,7 +242,7 @@ def _trending(pool: Pool, facts: Facts) -> None:
             pool.score[FILL, c] = np.float32(1e-7 / (k + 1))
 
 
-@kernel
+@small_kernel
 def _visited(pool: Pool, facts: Facts, shopper: Row) -> None:
     """Items of the window: they are often come back to."""
     for r in range(1, len(shopper.recent)):
@@ -253,7 +253,7 @@ def _visited(pool: Pool, facts: Facts, shopper: Row) -> None:
             pool.score[VISITED, c] = np.float32(1.0 / r)
 
 
-@kernel
+@small_kernel
 def _seen(pool: Pool, facts: Facts, shopper: Row) -> None:
     """Items of long ago."""
     for k in range(len(shopper.seen)):
@@ -263,7 +263,7 @@ def _seen(pool: Pool, facts: Facts, shopper: Row) -> None:
                 pool.score[SEEN, c] = np.float32(1.0)
 
 
-@kernel
+@small_kernel
 def _owned(pool: Pool, facts: Facts, history: Row) -> None:
     """What the shopper has bought."""
     slots = len(history.bought)
@@ -275,7 +275,7 @@ def _owned(pool: Pool, facts: Facts, history: Row) -> None:
                 pool.score[OWNED, c] = max(pool.score[OWNED, c], np.float32(1.0 / (k + 1)))
 
 
-@kernel
+@small_kernel
 def _fill_up(pool: Pool, facts: Facts, leaders: Leaders, shopper: Row) -> None:
     """Below any share, in falling order: popularity only fills up."""
     for rank in range(LOOK_BACK):

@@ -12,7 +12,7 @@ from stream.items.words import ones
 from stream.recommend.pool import Pool, fill
 from stream.recommend.popular import Leaders
 from stream.recommend.sources import CONTENT, SEARCHED, STATED
-from stream.state.jit import Row, kernel
+from stream.state.jit import Row, kernel, small_kernel
 
 ALIKE, INTEREST, NEW = 8, 9, 10
 """Reasons, behind those of `stream.recommend.candidates`."""
@@ -37,7 +37,7 @@ INTEREST_WORTH, ASKED_WORTH = 1e-3, 3e-3
 search, in the plain order."""
 
 
-@kernel
+@small_kernel
 def start_cold(
     pool: Pool,
     uses: NDArray[np.bool_],

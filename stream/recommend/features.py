@@ -31,7 +31,7 @@ from stream.recommend.pool import (
     Pool,
 )
 from stream.recommend.sources import CATEGORY, CONTENT, POPULARITY, SEARCHED, STATED, TREND
-from stream.state.jit import Row, kernel
+from stream.state.jit import Row, kernel, small_kernel
 
 FEATURES = (
     "share_of_best",
@@ -119,7 +119,7 @@ def new_description() -> Description:
     )
 
 
-@kernel
+@small_kernel
 def describe(
     pool: Pool, uses: NDArray[np.bool_], facts: Facts, shopper: Row, history: Row, last: Row, out: Description
 ) -> None:
@@ -158,7 +158,7 @@ def describe(
     _contexts(shopper.in_session, events, float(_best(pool, LAST, n, out)), out)
 
 
-@kernel
+@small_kernel
 def _look_up(pool: Pool, facts: Facts, shopper: Row, out: Description) -> None:
     """The facts of each candidate, side by side."""
     n, value = pool.size[0], out.value
@@ -177,7 +177,7 @@ def _look_up(pool: Pool, facts: Facts, shopper: Row, out: Description) -> None:
         value[_CATEGORY, c] = same
 
 
-@kernel
+@small_kernel
 def _compare_words(pool: Pool, facts: Facts, shopper: Row, history: Row, out: Description) -> None:
     """What each candidate has of the words of the last item, of interests and of the search; 1 ns each."""
     n, value, found = pool.size[0], out.value, facts.meanings.found[0]
@@ -213,7 +213,7 @@ def _share_words(
         out[c] = by * np.float32(ones(first & words[0]) + ones(second & words[1]))
 
 
-@kernel
+@small_kernel
 def _markov(pool: Pool, facts: Facts, events: float, steps: float, out: Description) -> None:
     """P(next | last) backed off to the last item's row, and that to popularity (Katz, 1987)."""
     n, value = pool.size[0], out.value
@@ -229,7 +229,7 @@ def _markov(pool: Pool, facts: Facts, events: float, steps: float, out: Descript
     _log2(value[_STEP], n, np.float32(1.0), np.float32(1e-6), out, value[_MIX])
 
 
-@kernel
+@small_kernel
 def _contexts(length: int, events: float, best: float, out: Description) -> None:
     at = 1
     out.context[0] = 0

@@ -30,7 +30,7 @@ from stream.recommend.rank import (
 )
 from stream.recommend.ruled import Ruled, fill_by_rules
 from stream.state.interner import Names
-from stream.state.jit import Row, kernel, long_kernel
+from stream.state.jit import Row, kernel, long_kernel, small_kernel
 
 
 class Ranker(NamedTuple):
@@ -50,7 +50,7 @@ class Ranker(NamedTuple):
     explorer: Explorer
 
 
-@kernel
+@small_kernel
 def make_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> bool:
     """Rank for one shopper into list `n`; whether there is anything to publish: an empty list is, if rules of
     the shop leave nothing of it. About 8 µs. Leaves the pool: `clear` it."""
@@ -59,14 +59,14 @@ def make_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> b
     return fill(row, history, ranker, lists, n)
 
 
-@kernel
+@small_kernel
 def rank(row: Row, history: Row, ranker: Ranker, most: int, plain: bool, by_model: bool) -> None:
     """The first `most` candidates of one shopper, in plain order, in the model's, or both."""
     gather(ranker.pool, ranker.uses, ranker.items, ranker.wanted, ranker.facts, ranker.leaders, row, history)
     order(row, history, ranker, most, plain, by_model)
 
 
-@kernel
+@small_kernel
 def order(row: Row, history: Row, ranker: Ranker, most: int, plain: bool, by_model: bool) -> None:
     """Put the first `most` candidates of the pool in order."""
     pool, names, ranking = ranker.pool, ranker.item_names, ranker.ranking
@@ -80,7 +80,7 @@ def order(row: Row, history: Row, ranker: Ranker, most: int, plain: bool, by_mod
         order_by_model(pool, names, ranker.description, ranker.scorer, ranking, most)
 
 
-@kernel
+@small_kernel
 def fill(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> bool:
     """Write what was ranked into list `n`, in the order that is to be published, and what stands behind it;
     whether it is to be."""
@@ -111,7 +111,7 @@ def ranked(ranker: Ranker) -> bool:
     return ranker.ranking.size[0 if ranker.scorer.active[0] else 1] > 0  # type: ignore[no-any-return]
 
 
-@kernel
+@small_kernel
 def make_measured_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> bool:
     """As `make_list`, of a list that will be labelled: both orders, as far as they are learned from."""
     rank(row, history, ranker, KEPT if ranker.ruled.plan.idle else REACH, True, True)

@@ -120,7 +120,7 @@ def ban(pool: Pool, facts: Facts, item: int) -> None:
         pool.size[1] += 1
 
 
-@kernel
+@small_kernel
 def clear(pool: Pool, facts: Facts) -> None:
     """Make the pool ready for the next list: touch only what this one touched."""
     n = pool.size[0]

@@ -118,7 +118,7 @@ def _any(ranking: Ranking, size: int) -> int:
     return size
 
 
-@kernel
+@small_kernel
 def order_by_model(
     pool: Pool, names: Names, description: Description, scorer: Scorer, ranking: Ranking, most: int
 ) -> None:
@@ -189,7 +189,7 @@ def probability(chance: float, scorer: Scorer) -> float:
     return scorer.calibration[0] / (1.0 + np.exp(-logit))  # type: ignore[no-any-return]
 
 
-@kernel
+@small_kernel
 def chances(n: int, ranking: Ranking) -> None:
     """The softmax of the worths, which are in order: the model's probability that a candidate comes next, if
     one of them does.

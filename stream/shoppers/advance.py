@@ -58,11 +58,11 @@ from stream.shoppers.state import (
 from stream.shoppers.stated import ask, state
 from stream.state.hashing import mix64
 from stream.state.inactive import is_due
-from stream.state.jit import Row, kernel, long_kernel
+from stream.state.jit import Row, kernel, long_kernel, small_kernel
 from stream.state.prefetch import LINE_BYTES, prefetch
 
 
-@kernel
+@small_kernel
 def _pass_time(shoppers: Shoppers, ts_ms: int, offset: int, used: int) -> None:
     """Let the clock follow: at every event that was accepted, also one that a bucket holds already."""
     before_ms = shoppers.clock_ms[0]
@@ -75,7 +75,7 @@ def _pass_time(shoppers: Shoppers, ts_ms: int, offset: int, used: int) -> None:
         )
 
 
-@kernel
+@small_kernel
 def _is_duplicate(shoppers: Shoppers, row: Row, code: int, event: np.uint64) -> bool:
     if code == PURCHASE and row.history > 0 and already_bought(shoppers.histories[row.history], event):
         return True
@@ -118,7 +118,7 @@ def _listen(shoppers: Shoppers, row: Row, events: Events, e: int) -> None:
             state(history_of(shoppers, row), told)
 
 
-@kernel
+@small_kernel
 def _label(shoppers: Shoppers, row: Row, events: Events, e: int, ranker: Ranker, examples: Examples) -> None:
     """Label the list that led to this event, if it is one that tells, and what the last one explored."""
     code, request = events.code[e], events.request[e]
@@ -134,7 +134,7 @@ def _label(shoppers: Shoppers, row: Row, events: Events, e: int, ranker: Ranker,
         )  # fmt: skip
 
 
-@kernel
+@small_kernel
 def _ask_ahead(shoppers: Shoppers, events: Events, e: int, stop: int, items: NDArray[np.void]) -> None:
     """Ask for what this event and the next two will read, as far as it is known where that lies."""
     if e + 2 < stop:

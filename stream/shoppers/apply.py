@@ -19,10 +19,10 @@ from stream.shoppers.row import BASKET
 from stream.shoppers.session import look_at
 from stream.shoppers.settle import settle_history, settle_window
 from stream.shoppers.state import Events, Shoppers, history_of
-from stream.state.jit import Row, kernel
+from stream.state.jit import Row, small_kernel
 
 
-@kernel
+@small_kernel
 def _pair(row: Row, events: Events, e: int, out: Outbox) -> None:
     """Pairs of one event with the session's window, and with the basket if it is a purchase.
 
@@ -45,7 +45,7 @@ def _pair(row: Row, events: Events, e: int, out: Outbox) -> None:
                 emit_viewed(out, e, item, row.recent[k] - 1, distance)
 
 
-@kernel
+@small_kernel
 def _touch(events: Events, e: int, crowd: bool, out: Outbox) -> None:
     """Tell the item: the variant of its price, its product of all else; of a crowd only what it buys."""
     code, item, sold = events.code[e], events.item[e], events.sold[e]
@@ -59,7 +59,7 @@ def _touch(events: Events, e: int, crowd: bool, out: Outbox) -> None:
         emit_touch(out, e, sold, without | NO_INTEREST)
 
 
-@kernel
+@small_kernel
 def apply(
     shoppers: Shoppers, row: Row, events: Events, e: int, crowd: bool, facts: Facts, out: Outbox
 ) -> None:
