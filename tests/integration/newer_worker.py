@@ -21,12 +21,11 @@ from stream.state import bucket
 from stream.state.texts import Texts
 
 MOOD = b',"mood":"good"}'
+MOODS = b"a column of moods"
 
 
 def sent(pack: Callable[..., list[tuple[int, bytes]]]) -> Callable[..., list[tuple[int, bytes]]]:
-    return lambda *args: [
-        (place, value[:44] + b"mood" + value[48:] + b"a column of moods") for place, value in pack(*args)
-    ]
+    return lambda *args: [(place, value + MOODS) for place, value in pack(*args)]
 
 
 def saved(whole: bucket.Bucket) -> bytes:

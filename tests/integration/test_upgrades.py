@@ -23,6 +23,7 @@ from tests.integration.kit import (
     read_all,
     wait_until,
 )
+from tests.integration.newer_worker import MOODS
 from tests.integration.test_golden import (
     Fleet,
     assert_same_counts,
@@ -54,12 +55,14 @@ def visits(count: int) -> list[AnyEvent]:
 
 
 def wait_applied(fleet: Fleet, events: int) -> None:
-    """Until those who run now have `events` events and all that follows from them in their state."""
+    """Until those who run now have `events` events and all that follows from them in their state.
+
+    The log may hold more: workers write there what follows from a login."""
 
     def done() -> bool:
         held = [status["partitions"].get("shoppers", {}) for status in fleet.statuses()]
         lag = sum(sum(status["lag"].values()) for status in fleet.statuses())
-        return sum(sum(each.values()) for each in held) == events and not lag
+        return sum(sum(each.values()) for each in held) >= events and not lag
 
     wait_until(done, f"{events} events are applied")
 
@@ -135,8 +138,8 @@ async def test_a_version_and_the_next_one_work_side_by_side(make_fleet: MakeFlee
     await assert_counted_once(fleet, events)
     assert "Refused" not in fleet.logs()
     # Each has read the other's: both have written.
-    updates = [r.value[44:48] for r in await read_all(fleet.settings, "item-updates")]
-    assert {b"mood", bytes(4)} == set(updates)
+    updates = await read_all(fleet.settings, "item-updates")
+    assert {r.value.endswith(MOODS) for r in updates} == {True, False}
     for topic in ("shopper-state", "item-state"):
         buckets = [bytes(cramjam.zstd.decompress(r.value)) for r in await read_all(fleet.settings, topic)]
         assert {b"mood" in saved for saved in buckets} == {True, False}
