@@ -28,6 +28,7 @@ from stream.deep.files import read
 from stream.effects import VERSION_CHARS, VERSION_PREFIX, Effects, Values, version
 from stream.errors import InputError
 from stream.evaluation.alone import SourceFeed, new_room
+from stream.evaluation.difference import Through
 from stream.evaluation.measures import leads, means
 from stream.evaluation.prequential import CUTOFF, Feed, Scores, run
 from stream.events.types import AnyEvent, Item
@@ -64,28 +65,17 @@ class Late(Deep):
         return n
 
 
-class Kept:
+class Kept(Through):
     """A feed whose lists are kept, by the offset of their event, from a first one on."""
 
     def __init__(self, feed: Feed, first: int) -> None:
-        self._feed, self._first = feed, first
+        super().__init__(feed)
+        self._first = first
         self.lists: dict[int, bytes] = {}
-
-    def item(self, item: Item) -> None:
-        """Facts of an item."""
-        self._feed.item(item)
-
-    def event(self, event: AnyEvent) -> int:
-        """An event of the log."""
-        return self._feed.event(event)
-
-    def freeze(self) -> None:
-        """See `Feed`."""
-        self._feed.freeze()
 
     def flush(self) -> Effects:
         """What the feed has to say."""
-        effects = self._feed.flush()
+        effects = super().flush()
         for values in effects.values:
             for value in values.values if values.kind == "recs" else ():
                 offset = int(value[_VERSION].rpartition(b"-")[2])

@@ -30,15 +30,11 @@ class _List(msgspec.Struct):
 _list = msgspec.json.Decoder(_List).decode
 
 
-class Watched:
-    """A feed, and what it publishes; some 5 µs a list."""
+class Through:
+    """A feed behind which another does all the work: for those that look at what it publishes."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self.last: dict[str, tuple[str, ...]] = {}
-        """By shopper, the list last published."""
-        self.shown: Counter[str] = Counter()
-        """By item, how many published lists it was in."""
 
     def item(self, item: Item) -> None:
         """See `Feed`."""
@@ -54,7 +50,22 @@ class Watched:
 
     def flush(self) -> Effects:
         """See `Feed`."""
-        effects = self._feed.flush()
+        return self._feed.flush()
+
+
+class Watched(Through):
+    """A feed, and what it publishes; some 5 µs a list."""
+
+    def __init__(self, feed: Feed) -> None:
+        super().__init__(feed)
+        self.last: dict[str, tuple[str, ...]] = {}
+        """By shopper, the list last published."""
+        self.shown: Counter[str] = Counter()
+        """By item, how many published lists it was in."""
+
+    def flush(self) -> Effects:
+        """See `Feed`."""
+        effects = super().flush()
         for values in effects.values:
             if values.kind == "recs":
                 for shopper, value in zip(values.ids, values.values, strict=True):
