@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+# 1 is PR_SET_PDEATHSIG of <sys/prctl.h>, 9 is SIGKILL. The parent may have died before the request was made.
+_ASK_THEN_BECOME = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9)
+if os.getppid() == int(sys.argv[1]):
+    os.execvp(sys.argv[2], sys.argv[2:])
+"""
 # How long a broker may take to close its logs; it needs 1 s, a busy machine some more.
 STOP_TIMEOUT_S = 30.0
 
@@ -27,13 +32,12 @@ class Child:
         with log.open("ab") as output:
             self._log_start = output.tell()
             self._process = subprocess.Popen(
-                argv,
+                dying_with_parent(argv),
                 cwd=cwd,
                 env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=die_with_parent(),
             )
 
     @property
@@ -70,22 +74,16 @@ class Child:
         self._process.wait()
 
 
-def die_with_parent() -> Callable[[], None] | None:
-    """On Linux the kernel kills the child when the supervisor dies, even by SIGKILL.
+def dying_with_parent(argv: Sequence[str]) -> Sequence[str]:
+    """The command `argv` so that, on Linux, the kernel kills it when this process dies, even by SIGKILL.
 
-    Elsewhere the next `up`, `down` or the end of `running` finds and ends what is left.
+    Elsewhere the next `up`, `down` or the end of `running` finds and ends what is left. A small Python
+    program asks the kernel and then becomes `argv`: asked for between fork and exec instead (`preexec_fn`),
+    it would run a copy of a process whose threads may hold any lock.
     """
     if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    parent = os.getpid()
-
-    def before_exec() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the request was made
-            os._exit(1)
-
-    return before_exec
+        return argv
+    return [sys.executable, "-I", "-S", "-c", _ASK_THEN_BECOME, str(os.getpid()), *argv]
 
 
 def end_leftover(pid: int, marker: str) -> None:

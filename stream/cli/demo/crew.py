@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer
 
 from stream.errors import StackError
 from stream.local import Stack, running
-from stream.local.child import die_with_parent
+from stream.local.child import dying_with_parent
 from stream.runtime.connection import kafka_arguments
 from stream.runtime.settings import Settings
 from stream.values import key_of
@@ -87,14 +87,13 @@ def crew(pricing: str) -> Iterator[Crew]:
         log = stack.home / "worker.log"
         with log.open("wb") as out:
             worker = subprocess.Popen(
-                [sys.executable, "-m", "stream", "worker"],
+                dying_with_parent([sys.executable, "-m", "stream", "worker"]),
                 env={**os.environ, **_environment(settings)},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
                 # Its own group: Ctrl-C is for the demo, which then stops the worker in good order.
                 start_new_session=True,
-                preexec_fn=die_with_parent(),
             )
         with redis.Redis.from_url(stack.redis_url) as reads:
             try:
