@@ -67,7 +67,8 @@ def _lists(report: Mapping[str, Any]) -> str:
     bare = f", {report['core_ratio']:.2f} of the bare loop" if "core_ratio" in report else ""
     return (
         f"This project published {report['lists_per_event']:.2f} lists an event to the topic "
-        f"`recommendations` and made {report['redis_writes_per_event']:.2f} Redis writes an event; "
+        f"`recommendations` and made {report['redis_writes_per_event']:.2f} Redis writes an event (of a "
+        "shopper's lists that are delivered together Redis gets the last); "
         f"{report['shoppers_in_redis']:,} shoppers had a list in Redis at the end. Packing state to be "
         f"saved took {report['saving_share']:.1%} of the time.\n\n"
         "As a worker works off a backlog, with one list a shopper and batch "

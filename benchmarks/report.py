@@ -107,12 +107,16 @@ def _incomplete(turns: Sequence[Mapping[str, Turn]]) -> list[str]:
 def _unpublished(own: Sequence[WorkerTurn]) -> list[str]:
     reasons = []
     for turn in own:
-        for where, lists in (("the topic", turn.lists), ("Redis", turn.redis_writes)):
-            if lists < LEAST_LISTS_PER_EVENT * turn.events:
-                reasons.append(
-                    f"stream wrote {lists} lists for {turn.events} events to {where}, not the "
-                    f"{LEAST_LISTS_PER_EVENT} an event that count as its job"
-                )
+        if turn.lists < LEAST_LISTS_PER_EVENT * turn.events:
+            reasons.append(
+                f"stream wrote {turn.lists} lists for {turn.events} events to the topic, not the "
+                f"{LEAST_LISTS_PER_EVENT} an event that count as its job"
+            )
+        if turn.shoppers_in_redis < turn.shoppers:
+            reasons.append(
+                f"stream left {turn.shoppers - turn.shoppers_in_redis} of {turn.shoppers} shoppers without a "
+                "list in Redis"
+            )
     return reasons
 
 

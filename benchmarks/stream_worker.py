@@ -38,10 +38,13 @@ class WorkerTurn(msgspec.Struct, frozen=True):
     seconds_to_last_list: float
     lists: int
     """Messages in `recommendations`."""
+    shoppers: int
+    """Shoppers of the log."""
     shoppers_in_redis: int
     """Shoppers that have a list in Redis."""
     redis_writes: int
-    """SET commands that Redis carried out, lists and all other values."""
+    """SET commands that Redis carried out, lists and all other values: of the lists of a shopper that are
+    delivered together the last."""
     dead_letters: int
     saving_share: float
     """Share of the time in which the engine packed state that is saved."""
@@ -77,7 +80,10 @@ async def take_turn(
         worker_id="measured",
         **more,
     )
-    written = await write(bootstrap, settings.topic(topics.EVENTS), partitions, events)
+    shoppers: set[int] = set()
+    written = await write(
+        bootstrap, settings.topic(topics.EVENTS), partitions, _noting_shoppers(events, shoppers)
+    )
     with Redis.from_url(redis_url) as redis:
         redis.flushall()
         redis.config_resetstat()
@@ -92,8 +98,18 @@ async def take_turn(
         served = sum(1 for _ in redis.scan_iter(f"{settings.prefix}:*:recs:*", count=10_000))
     saving_s = sum(steps[name][0] for name in SAVING)
     return msgspec.structs.replace(
-        watched, redis_writes=sets, shoppers_in_redis=served, saving_share=saving_s / watched.seconds
+        watched,
+        shoppers=len(shoppers),
+        shoppers_in_redis=served,
+        redis_writes=sets,
+        saving_share=saving_s / watched.seconds,
     )
+
+
+def _noting_shoppers(events: Iterable[Event], shoppers: set[int]) -> Iterable[Event]:
+    for event in events:
+        shoppers.add(event[0])
+        yield event
 
 
 async def committed_offsets(settings: Settings) -> dict[str, int]:
@@ -135,7 +151,7 @@ async def _watch(settings: Settings, events: int, alive: Callable[[], bool], log
             lists = await ends.count(settings.topic(LISTS), settings.partitions)
     finally:
         await admin.close()
-    return WorkerTurn(events, done - first, last_list - first, lists, 0, 0, dead, 0.0)
+    return WorkerTurn(events, done - first, last_list - first, lists, 0, 0, 0, dead, 0.0)
 
 
 async def _offsets(admin: AIOKafkaAdminClient, settings: Settings) -> dict[str, int]:

@@ -7,9 +7,13 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stream.effects import Values, merged
 from stream.errors import BrokerError
 from stream.runtime.connection import backoff
+from stream.runtime.newest import newest
 from stream.runtime.redis_cluster import Route, find_route
 from stream.runtime.redis_connection import Address, RedisConnection
 from stream.runtime.redis_script import KEYS_PER_CALL, SCRIPT, pack_calls
@@ -40,19 +44,20 @@ class RedisCounts:
 
 @dataclass(frozen=True, slots=True)
 class _Entries:
-    """Values of one kind, the ids in their keys, and what stands around these. Its keys are made only for
-    whoever goes through them."""
+    """Values of one kind, the ids in their keys, and what stands around these. Those at `places` are written.
+    Its keys are made only for whoever goes through them."""
 
     ids: Texts
     values: Texts
+    places: NDArray[np.int64]
     before: bytes
     after: bytes
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.places)
 
     def __iter__(self) -> Iterator[bytes]:
-        return (self.before + entity + self.after for entity in self.ids)
+        return (self.before + self.ids[at] + self.after for at in self.places.tolist())
 
 
 class RedisSink:
@@ -85,11 +90,12 @@ class RedisSink:
     async def write(self, many: Iterable[Values]) -> None:
         """Write all values that are meant for Redis and return when Redis has answered every one.
 
+        Of several values for a key only the newest is: nobody could read the others for longer than a call.
         Waits while Redis is away (nothing is lost: writing again is harmless) and raises `BrokerError` when
         it refuses for good.
         """
         entries = [
-            _Entries(of.ids, of.values, *self._around(of.kind))
+            _Entries(of.ids, of.values, newest(of.ids, of.values), *self._around(of.kind))
             for of in merged(each for each in many if each.redis and each.ids)
         ]
         if entries:
@@ -125,7 +131,8 @@ class RedisSink:
         route = await self._connect()
         refused = written = 0
         for entries in many:
-            for connection, calls in route.split(entries, KEYS_PER_CALL).items():
+            for connection, found in route.split(entries, KEYS_PER_CALL).items():
+                calls = [entries.places[some] for some in found]
                 packed = pack_calls(
                     entries.ids, entries.values, entries.before, entries.after, calls, self._ttl_s
                 )

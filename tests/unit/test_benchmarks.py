@@ -32,8 +32,8 @@ def turns(**factors: float) -> list[dict[str, Turn]]:
     ]
 
 
-def own(events_per_s: float = 20_000, lists: int = 1000, redis_writes: int = 1000) -> WorkerTurn:
-    return WorkerTurn(1000, 1000 / events_per_s, 0.01, lists, 50, redis_writes, 0, 0.03)
+def own(events_per_s: float = 20_000, lists: int = 1000, in_redis: int = 50) -> WorkerTurn:
+    return WorkerTurn(1000, 1000 / events_per_s, 0.01, lists, 50, in_redis, 500, 0, 0.03)
 
 
 def test_the_same_seed_gives_the_same_bytes():
@@ -112,7 +112,7 @@ def test_a_handicapped_peer_voids_the_run(peer: str):
 
 def test_lists_that_were_not_published_void_the_run():
     assert "the topic" in figures(turns(), [own(lists=899)], own(80_000), 70_000.0)["void"][0]
-    assert "Redis" in figures(turns(), [own(redis_writes=899)], own(80_000), 70_000.0)["void"][0]
+    assert "Redis" in figures(turns(), [own(in_redis=49)], own(80_000), 70_000.0)["void"][0]
     short = turns()
     short[0]["quix"] = Turn("quix", 1000, 0.1, 999)
     assert figures(short, [own()], own(80_000), 70_000.0)["void"] == [
