@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stream.effects import VERSION_CHARS, VERSION_PREFIX
 from stream.recommend.numerals import put_score, put_small, put_whole
 from stream.recommend.pool import LOOK_BACK
+from stream.state.copy import PIECE, copy_piece
 from stream.state.interner import Names
 from stream.state.jit import kernel, long_kernel
 from stream.state.texts import Texts, put
@@ -17,7 +18,7 @@ from stream.state.texts import Texts, put
 # The longest id is 128 characters of 4 bytes, every one of which might need a backslash.
 _NAME_BYTES = 128 * 4 + 3
 _ITEM_BYTES = _NAME_BYTES + 12 + 14 + 2 * 8 + 6
-_HEAD_BYTES = 360 + (LOOK_BACK + 1) * _NAME_BYTES
+_HEAD_BYTES = 360 + (LOOK_BACK + 1) * _NAME_BYTES + PIECE
 
 _QUOTE, _BACKSLASH, _COMMA, _ZERO, _CLOSE, _END = 0x22, 0x5C, 0x2C, 0x30, 0x5D, 0x7D
 
@@ -96,7 +97,7 @@ class Writer:
         self._buffer = np.zeros(1 << 20, np.uint8)
         self._ends = np.zeros(count, np.int64)
         quoted = [f'"{reason}"'.encode() for reason in reasons]
-        self._reasons = np.zeros((len(quoted), max(map(len, quoted))), np.uint8)
+        self._reasons = np.zeros((len(quoted), PIECE), np.uint8)
         self._reason_lengths = np.array([len(reason) for reason in quoted], np.int64)
         for k, reason in enumerate(quoted):
             self._reasons[k, : len(reason)] = np.frombuffer(reason, np.uint8)
@@ -200,7 +201,8 @@ def _write(
                 out[at] = _COMMA
                 at += 1
             code = lists.reason[n, k]
-            at = put(out, at, reasons[code], 0, reason_lengths[code])
+            copy_piece(out, at, reasons[code], 0)
+            at += reason_lengths[code]
         out[at] = _CLOSE
         at += 1
         at = _put_behind(out, at, lists, names, n, size)
@@ -305,11 +307,25 @@ def _put_evidence(out: NDArray[np.uint8], at: int, evidence: Evidence, n: int, s
 
 @kernel
 def _put_name(out: NDArray[np.uint8], at: int, names: Names, number: int) -> int:
-    entry = names.entries[number]
+    """An id, quoted. Its room in the arena is whole pieces."""
+    start, length = names.entries[number].start, names.entries[number].length
     out[at] = _QUOTE
     at += 1
-    for k in range(entry.length):
-        byte = names.arena[entry.start + k]
+    special = 0
+    for k in range(0, length, PIECE):
+        special |= copy_piece(out, at + k, names.arena, start + k) & ((1 << min(length - k, PIECE)) - 1)
+    if special:
+        return _put_escaped(out, at, names.arena, start, length)
+    at += length
+    out[at] = _QUOTE
+    return at + 1
+
+
+@kernel
+def _put_escaped(out: NDArray[np.uint8], at: int, data: NDArray[np.uint8], start: int, length: int) -> int:
+    """The rest of an id that holds what JSON escapes."""
+    for k in range(length):
+        byte = data[start + k]
         if byte == _QUOTE or byte == _BACKSLASH:
             out[at] = _BACKSLASH
             at += 1

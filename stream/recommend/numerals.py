@@ -41,18 +41,23 @@ def put_small(out: NDArray[np.uint8], at: int, value: int) -> int:
 
 @kernel
 def put_score(out: NDArray[np.uint8], at: int, score: float) -> int:
-    """A number in [0, 10) with five decimals, trailing zeros left out."""
+    """A number in [0, 10) with five decimals, trailing zeros left out. Divisors are constants, by which no
+    processor divides."""
     scaled = min(int(min(max(score, 0.0), 9.99999) * 100_000 + 0.5), 999_999)
-    out[at] = _ZERO + scaled // 100_000
-    at += 1
-    rest = scaled % 100_000
-    if rest:
-        out[at] = _POINT
-        at += 1
-        unit = 10_000
-        while rest:
-            out[at] = _ZERO + rest // unit
-            at += 1
-            rest %= unit
-            unit //= 10
-    return at
+    whole = scaled // 100_000
+    rest = scaled - whole * 100_000
+    out[at] = _ZERO + whole
+    if rest == 0:
+        return at + 1
+    thousands = rest // 1_000
+    units = rest - thousands * 1_000
+    out[at + 1] = _POINT
+    out[at + 2] = _ZERO + thousands // 10
+    out[at + 3] = _ZERO + thousands % 10
+    out[at + 4] = _ZERO + units // 100
+    out[at + 5] = _ZERO + units // 10 % 10
+    out[at + 6] = _ZERO + units % 10
+    end = at + 7
+    while out[end - 1] == _ZERO:
+        end -= 1
+    return end

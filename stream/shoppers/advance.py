@@ -10,16 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.events.codes import (
-    CART,
     CLAIM,
     IMPRESSION,
     INHERIT,
-    LIKE,
     PROFILE,
     PURCHASE,
-    RATING,
     SEARCH,
-    VIEW,
 )
 from stream.items.at_once import AtOnce, take_in
 from stream.recommend.candidates import ask_ahead, ask_for_second_step
@@ -28,13 +24,11 @@ from stream.recommend.explore import explore, reward
 from stream.recommend.exposures import WINDOW_MS, Examples, join, remember
 from stream.recommend.make import Ranker, make_list, make_measured_list, ranked
 from stream.recommend.pool import clear
-from stream.shoppers.apply import apply
+from stream.shoppers.apply import apply, shows_interest
 from stream.shoppers.duplicates import first_time, own_id
 from stream.shoppers.emit import Outbox
 from stream.shoppers.evict import admit, drop, expire
-from stream.shoppers.history import (
-    already_bought,
-)
+from stream.shoppers.history import already_bought
 from stream.shoppers.impressed import remember_shown
 from stream.shoppers.merge import leave, take_history, take_over
 from stream.shoppers.session import begin, is_crowd
@@ -122,7 +116,7 @@ def _listen(shoppers: Shoppers, row: Row, events: Events, e: int) -> None:
 def _label(shoppers: Shoppers, row: Row, events: Events, e: int, ranker: Ranker, examples: Examples) -> None:
     """Label the list that led to this event, if it is one that tells, and what the last one explored."""
     code, request = events.code[e], events.request[e]
-    step = code == VIEW or code == CART or code == LIKE or code == RATING or code == PURCHASE
+    step = shows_interest(code)
     explored = step and row.explored > 0 and row.explored == events.item[e] + 1
     if explored and events.ts_ms[e] - row.last_ts_ms <= WINDOW_MS:
         reward(ranker.explorer, ranker.facts, events.item[e])

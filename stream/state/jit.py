@@ -21,6 +21,9 @@ Row: TypeAlias = Any
 
 _STALE_S = 86_400.0
 
+_MARKS = (b"kernel\ndef ", b"intrinsic(")
+"""What a source has that becomes part of compiled code."""
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -36,7 +39,7 @@ def _cache_dir() -> Path:
     digest = hashlib.sha256()
     for path in sorted(_PACKAGE.rglob("*.py")):
         source = path.read_bytes()
-        if b"@kernel" in source or b"@long_kernel" in source:
+        if any(mark in source for mark in _MARKS):
             digest.update(source)
     checkout = hashlib.sha256(str(_PACKAGE).encode()).hexdigest()[:12]
     current = root / f"{checkout}-{digest.hexdigest()[:16]}"
