@@ -1,16 +1,15 @@
-"""Does a small neural network rank better than the linear model does? `python -m benchmarks.neural`
+"""What does the network add to the linear model, and what does it cost? `python -m benchmarks.neural`
 
-On each log, with every list labelled, rankers put the candidates of each list in order and then learn from
-it: the linear model as the learner has it, and the same with a network beside it (features to 16 rectified
-units to a worth that is added to the linear one; the same loss, the same AdaGrad), learned together. Printed
-are hit rate and reciprocal rank of 20 places over the lists of the log's last 30 % (`benchmarks.logs`), and a
-95 % interval, paired by list, of what the network adds. All lists hold the 40 best candidates of the model in
-force: that is what another ranking alone could bring. `--json` prints one JSON object.
+On each log both put the candidates of every list in order (the network refines the linear order of the 40
+best), and then learn from as many lists as a learner would be told of. Printed are hit rate and reciprocal
+rank of 20 places over the lists of the log's last 30 % (`benchmarks.logs`), and a 95 % interval, paired by
+list, of what the network adds. `--json` prints one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import sys
 import time
@@ -18,80 +17,94 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks import logs
 from benchmarks.harness import progress
-from benchmarks.network import SIZE, new_network, rank_and_learn, rerank
 from stream.cli.feed import Feed
 from stream.cli.output import answer_json, table
 from stream.config import EngineConfig
 from stream.effects import Effects
 from stream.evaluation.prequential import run
-from stream.learn import listwise
-from stream.learn.examples import Columns, Labelled, places_of, unpack_examples
+from stream.learn import listwise, network
+from stream.learn.examples import Labelled, places_of, unpack_examples
+from stream.learn.experts import BLEND, Experts
+from stream.learn.sampling import share_labelled
 from stream.learn.standing import Standing
 from stream.pipeline import Pipeline
-from stream.recommend.features import FEATURES, N_CONTEXTS, N_FEATURES
-from stream.recommend.pool import LIMIT
-from stream.recommend.rank import KEPT
+from stream.recommend.features import N_FEATURES, Description, new_description
+from stream.recommend.network import SIZE, Network, no_network, refine
+from stream.recommend.pool import LIMIT, Pool, new_pool
+from stream.recommend.rank import KEPT, LENGTH, Ranking, new_ranking
+from stream.state.interner import Interner, Names
+from stream.state.jit import long_kernel
 
 LOGS = ("yoochoose", "diginetica")
-RATES = {"network": 0.05, "network, fast": 0.1}
-"""Rankers with a network, and the learning rate of what it has beside the linear model."""
+PARTITIONS = 8
+"""Of a worker's log: so many have the share of lists labelled that is told."""
+
+
+@long_kernel
+def _refine(
+    pool: Pool, names: Names, net: Network, description: Description, ranking: Ranking, times: int
+) -> None:
+    for t in range(times):
+        ranking.size[0] = KEPT
+        for k in range(KEPT):
+            ranking.order[k] = k
+            ranking.worth[k] = np.float32((t + KEPT - k) % KEPT)
+        refine(pool, names, net, description, ranking, LENGTH)
 
 
 def serving_us(times: int = 20_000) -> float:
-    """Microseconds a list that the network would add to a worker's ranking, sorting anew left out."""
-    random = np.random.default_rng(1)
-    value = random.normal(size=(N_FEATURES, LIMIT)).astype(np.float32)
-    order, context = random.permutation(LIMIT)[:KEPT].astype(np.int32), np.array([0, 1, 6, 11], np.uint8)
-    room = np.zeros((N_FEATURES, KEPT), np.float32), np.zeros(KEPT, np.float32), np.zeros(KEPT, np.float32)
-    weight = random.normal(size=SIZE).astype(np.float32)
-    rerank(weight, value, order, context, *room, 1)
+    """Microseconds a list that the network adds to a worker's ranking, finding 40 in place of 20 left out."""
+    random, net, description = np.random.default_rng(1), no_network(), new_description()
+    description.value[:] = random.normal(size=(N_FEATURES, LIMIT))
+    net.weight[:] = random.normal(0.0, 0.1, SIZE)
+    rest = (new_pool(), Interner(LIMIT).names, net, description, new_ranking())
+    _refine(*rest, 1)
     began = time.thread_time()
-    rerank(weight, value, order, context, *room, times)
+    _refine(*rest, times)
     return round((time.thread_time() - began) / times * 1e6, 2)
 
 
 class Rankers:
-    """The linear model and those with a network, on the same lists."""
+    """Both models on the same lists: all are ranked, a sample is learned from."""
 
     def __init__(self) -> None:
-        self.linear = listwise.new_weights()
-        self.networks = {name: new_network() for name in RATES}
-        self.standings = {name: Standing(0) for name in RATES}
-        self.seconds = dict.fromkeys(["linear", *RATES], 0.0)
-        self.lists = 0
-        self._warm_up()
-
-    def _warm_up(self) -> None:
-        none = Labelled(Columns(FEATURES, N_CONTEXTS, *[b""] * 6))
-        self.learn(none, 0, False)
-        self.seconds = dict.fromkeys(self.seconds, 0.0)
+        self.experts = Experts()
+        self.standing = Standing(0)
+        self.lists = self.learned = 0
+        self.seconds = 0.0
+        self._random = np.random.default_rng(1)
 
     def learn(self, labelled: Labelled, first: int, scored: bool) -> None:
         """Rank, count if that is to be, and learn; `first`: lists labelled, without what was taken too."""
         lists = (labelled.value, labelled.context, labelled.size, labelled.taken)
-        count = len(labelled.size)
+        count, linear = len(labelled.size), self.experts.weights[BLEND]
+        by_linear, by_network = np.zeros((2, count), np.int64)
+        listwise.ranks(linear, *lists, by_linear)
+        network.ranks(self.experts.units, linear, *lists, by_network)
+        if scored:
+            self.standing = self.standing.after(first, by_network, by_linear)
+        some = self._random.random(count) < share_labelled(PARTITIONS, self.learned)
+        began = time.thread_time()
+        self.experts.learn(_part(labelled, some), listwise.RATE)
+        self.seconds += time.thread_time() - began
+        self.learned += int(some.sum())
         self.lists += count
-        linear, began = np.zeros(count, np.int64), time.thread_time()
-        for n in range(count):
-            # One by one: the network too ranks each list before it learns from it.
-            one = [column[n : n + 1] for column in lists]
-            listwise.ranks(self.linear, *one, linear[n : n + 1])  # type: ignore[arg-type, call-arg]
-            rest = labelled.weight[n : n + 1], labelled.shown[n : n + 1], listwise.RATE
-            listwise.learn(self.linear, *one, *rest)  # type: ignore[arg-type, call-arg]
-        self.seconds["linear"] += time.thread_time() - began
-        for name, rate in RATES.items():
-            place, began = np.zeros(count, np.int64), time.thread_time()
-            rank_and_learn(self.networks[name], *lists, labelled.weight, rate, place)
-            self.seconds[name] += time.thread_time() - began
-            if scored:
-                self.standings[name] = self.standings[name].after(first, place, linear)
+
+
+def _part(labelled: Labelled, some: NDArray[np.bool_]) -> Labelled:
+    """Some of the lists."""
+    part = copy.copy(labelled)
+    for name, column in vars(labelled).items():
+        setattr(part, name, column[some])
+    return part
 
 
 class Recording(Pipeline):
-    """A pipeline that labels every list and lets rankers learn beside its learner."""
+    """A pipeline that labels every list, and shows all to the rankers beside its learner."""
 
     def __init__(self, config: EngineConfig, rankers: Rankers) -> None:
         super().__init__(config, at_once=True)
@@ -118,9 +131,10 @@ def judged(log: logs.Judged) -> dict[str, Any]:
 
     run(feed, log.steps, log.first_scored, on_events)
     return {
-        "lists": next(iter(rankers.standings.values())).lists,
-        "us_a_list": {name: round(s / rankers.lists * 1e6, 1) for name, s in rankers.seconds.items()},
-        "rankers": {name: standing.means() for name, standing in rankers.standings.items()},
+        "lists": rankers.standing.lists,
+        "learned": rankers.learned,
+        "us_a_learned_list": round(rankers.seconds / max(rankers.learned, 1) * 1e6, 1),
+        "measures": rankers.standing.means(),
     }
 
 
@@ -148,15 +162,16 @@ def main(given: Sequence[str] | None = None) -> int:
         )
         return 0
     rows = [
-        (log, name, measure, found["champion"], found["challenger"], found["lead_from"], found["lead_to"])
+        (log, measure, found["champion"], found["challenger"], found["lead_from"], found["lead_to"])
         for log, of in told.items()
-        for name, measures in of["rankers"].items()
-        for measure, found in measures.items()
+        for measure, found in of["measures"].items()
     ]
-    table(("log", "ranker", "measure", "linear", "with it", "adds from", "to"), rows)
+    table(("log", "measure", "linear", "with the network", "adds from", "to"), rows)
     for log, of in told.items():
-        print(f"{log}: {of['lists']} lists, µs a list: {of['us_a_list']}")
-    print(f"it would add {serving_us()} µs to a list that a worker ranks")
+        print(
+            f"{log}: {of['lists']} lists, {of['learned']} learned from at {of['us_a_learned_list']} µs each"
+        )
+    print(f"the network adds {serving_us()} µs to a list that a worker ranks")
     return 0
 
 

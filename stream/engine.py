@@ -39,13 +39,14 @@ from stream.items.sweep import sweep
 from stream.items.table import ItemTable
 from stream.items.unit import ItemUnit
 from stream.learn.challenge import Told
-from stream.learn.model import MODEL_KEY, Snapshot, scorer, unpack_snapshot
+from stream.learn.model import MODEL_KEY, Snapshot, network, scorer, unpack_snapshot
 from stream.learn.sampling import share_labelled
 from stream.metrics import ITEM_COUNTS, SHOPPER_COUNTS, Metrics
 from stream.pricing.desk import PriceDesk
 from stream.recommend.explore import TRIED, new_explorer
 from stream.recommend.features import new_description
 from stream.recommend.make import Ranker
+from stream.recommend.network import no_network
 from stream.recommend.pool import new_pool
 from stream.recommend.popular import Popular
 from stream.recommend.rank import new_ranking, no_scorer
@@ -97,6 +98,7 @@ class Engine:
             item_names=self.table.interner.names,
             leaders=self.popular.leaders,
             scorer=no_scorer(),
+            network=no_network(),
             pool=new_pool(),
             uses=used(config.sources or home.sources),
             description=new_description(),
@@ -320,7 +322,7 @@ class Engine:
             return f"model snapshot of layout {snapshot.layout} is not for this version: left unused"
         self.model = snapshot
         self.metrics.hear(snapshot)
-        self._ranker = self._ranker._replace(scorer=folded)
+        self._ranker = self._ranker._replace(scorer=folded, network=network(snapshot))
         return None
 
     # -- other workers' rows -----------------------------------------------------------------------

@@ -40,9 +40,9 @@ class Explained(msgspec.Struct, frozen=True):
 
     `unknown`: no event and no entry of the catalogue names the item. `place`: in the list; `plain_place` and
     `model_place`: among the first 64 in the order without a model and in the model's, before rules. `total`
-    is the sum of the products, by which the model ranks; `ahead` how far that is above what stands last in
-    the list (below 0: it lacks so much). `why` says in a sentence why it is not in the list. `reason`,
-    `because` and `shoppers` are as published (`stream.values.Ranked`).
+    is the sum of the products and of what the network `added`, by which the model ranks; `ahead` how far that
+    is above what stands last in the list (below 0: it lacks so much). `why` says in a sentence why it is not
+    in the list. `reason`, `because` and `shoppers` are as published (`stream.values.Ranked`).
     """
 
     user_id: str
@@ -61,6 +61,7 @@ class Explained(msgspec.Struct, frozen=True):
     sentence: str | None
     sources: dict[str, float]
     features: list[Feature]
+    added: float | None
     total: float | None
     ahead: float | None
     rules: list[Effect]
@@ -137,6 +138,7 @@ def _look(
         sentence=in_words(reason, because, shoppers) if reason else None,
         sources={name: float(pool.score[k, c]) for name, k in _COLUMNS.items()} if c >= 0 else {},
         features=features,
+        added=None if total is None else total - sum(feature.product for feature in features),
         total=total,
         ahead=total - float(ranking.worth[last[0]]) if total is not None and active and last else None,
         rules=rules,

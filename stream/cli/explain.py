@@ -109,6 +109,7 @@ def _show(told: Explained, as_of: str) -> None:
             "place in the model's order": told.model_place,
             "list ranked by": told.ranked_by,
             "candidates": told.candidates,
+            "the network adds": told.added,
             "the model's total": told.total,
             "ahead of the last place by": told.ahead,
             "as of": as_of,

@@ -16,7 +16,7 @@ from stream.learn import listwise
 from stream.learn.calibration import FIRST_PURCHASE_BIAS, Calibration, drawn
 from stream.learn.challenge import Told
 from stream.learn.examples import Labelled, is_ours, places_of, unpack_examples
-from stream.learn.experts import Experts
+from stream.learn.experts import BLEND, NETWORK, Experts
 from stream.learn.model import LAYOUT, MODEL_KEY, Snapshot, pack_snapshot
 from stream.learn.quality import Quality
 from stream.learn.shadow import Shadows
@@ -70,7 +70,7 @@ class Learner:
             self._go_on_from(known)
 
     def _go_on_from(self, known: Snapshot) -> None:
-        self.experts = Experts(known.experts)
+        self.experts = Experts(known.experts, known.network)
         if CLICK in known.chances:
             self.calibration = Calibration.of(known.chances[CLICK], known.reach)
         else:
@@ -123,9 +123,7 @@ class Learner:
             self.shadows.judge(labelled, first, np.zeros(0, np.int64), 0.0)
             return
         which, candidate = drawn(lists, labelled.size, self.examples)
-        chance = np.zeros(len(which), np.float32)
-        best = self.experts.weights[self.experts.best]
-        listwise.chances(best, labelled.value, labelled.context, labelled.size, which, candidate, chance)
+        chance = self.experts.chances(labelled, which, candidate)
         self._calibrate(labelled, which, chance, labelled.taken[which] == candidate)
         rate = listwise.RATE * (HURRY if self._hurry > 0 else 1.0)
         champion = self.experts.learn(labelled, rate)
@@ -177,8 +175,9 @@ class Learner:
             layout=LAYOUT,
             name=best if self.active else "share",
             features=FEATURES,
-            weights=experts[best].weights,
+            weights=experts[BLEND if best == NETWORK else best].weights,
             experts=experts,
+            network=self.experts.layer(),
             reach=self.calibration.reach,
             calibration=self.calibration.line,
             active=self.active,

@@ -94,19 +94,20 @@ def _weigh(
     chance: NDArray[np.float32],
 ) -> None:
     """Write the chances of one list's candidates: the softmax of their worths."""
-    _worths(w, value, context, size, used, chance)
-    _soften(size, chance)
+    worths(w, value, context, size, used, chance)
+    soften(size, chance)
 
 
 @kernel
-def _worths(
+def worths(
     w: NDArray[np.float32],
     value: NDArray[np.int16],
     context: NDArray[np.uint8],
     size: int,
     used: NDArray[np.float32],
-    worths: NDArray[np.float32],
+    out: NDArray[np.float32],
 ) -> None:
+    """Write the worths of one list's candidates."""
     for f in range(N_FEATURES):
         used[f] = 0.0
         for k in range(HELD):
@@ -115,11 +116,12 @@ def _worths(
         worth = np.float32(0.0)
         for f in range(N_FEATURES):
             worth += used[f] * np.float32(value[c, f])
-        worths[c] = worth
+        out[c] = worth
 
 
 @kernel
-def _soften(size: int, chance: NDArray[np.float32]) -> None:
+def soften(size: int, chance: NDArray[np.float32]) -> None:
+    """Make chances of worths: their softmax."""
     best, total = np.float32(-1e30), np.float32(0.0)
     for c in range(size):
         best = max(best, chance[c])
@@ -182,10 +184,10 @@ def learn(
     4 µs each, .2 µs more where places are known."""
     w, chance = weights.weight, weights.chance
     for n in range(len(size)):
-        _worths(w, value[n], context[n], size[n], weights.used, chance)
+        worths(w, value[n], context[n], size[n], weights.used, chance)
         # All places of a list are known, or none.
         if shown[n, 0] == NOT_SHOWN:
-            _soften(size[n], chance)
+            soften(size[n], chance)
         else:
             _learn_places(weights, shown[n], size[n], taken[n], weight[n], rate)
         for f in range(N_FEATURES):
@@ -213,7 +215,7 @@ def _learn_places(
     chance, step = weights.chance, weights.place_step
     for c in range(size):
         chance[c] += weights.place[min(shown[c], PLACES - 1)]
-    _soften(size, chance)
+    soften(size, chance)
     step[:] = 0.0
     step[min(shown[taken], PLACES - 1)] = 1.0
     for c in range(size):

@@ -8,6 +8,7 @@ import numpy as np
 from stream.errors import LayoutError
 from stream.learn.standing import Standing
 from stream.recommend.features import FEATURES, N_CONTEXTS, N_FEATURES
+from stream.recommend.network import HIDDEN, SIZE, Network, no_network
 from stream.recommend.rank import Scorer, no_scorer
 
 MODEL_KEY = b"ranking"
@@ -32,6 +33,17 @@ class Expert(msgspec.Struct, frozen=True):
     place_squares: tuple[float, ...] = ()
 
 
+class Layer(msgspec.Struct, frozen=True):
+    """The network as it travels: how many units, their mean parameters (`stream.recommend.network`) and the
+    squares, and its faded reciprocal rank. `refines`: its order is the one that was best of late."""
+
+    hidden: int
+    weights: tuple[float, ...]
+    squares: tuple[float, ...]
+    gain: float
+    refines: bool
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """Linear weights by context and feature (`stream.recommend.features`), and how to go on learning.
 
@@ -40,6 +52,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     A candidate of chance p is taken with probability ``reach * sigmoid(calibration[0] + calibration[1] *
     logit(p))``. `quality` is the live hit rate and reciprocal rank of each contender over `lists` labelled
     lists (`stream.learn.quality`); `drifts` how often the published lists became worse all of a sudden.
+    `network` puts the first candidates of the linear order `weights` into another one.
     `challengers`: how they stand (`stream.learn.shadow`), `learned`: those of them that learn, as they are
     now; `promoted_ms`: when the last one that was promoted was. `chances`: of clicks and purchases, bias and
     slope of their calibration, and what was expected and happened of late (`stream.learn.calibration`).
@@ -57,6 +70,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     lists: int
     drifts: int
     quality: dict[str, dict[str, float]]
+    network: Layer | None = None
     challengers: dict[str, Standing] = {}
     learned: dict[str, Expert] = {}
     promoted_ms: int = 0
@@ -107,3 +121,18 @@ def scorer(snapshot: Snapshot) -> Scorer | None:
     found.calibration[:] = snapshot.reach, *snapshot.calibration
     found.active[0] = snapshot.active
     return found
+
+
+def network(snapshot: Snapshot) -> Network:
+    """The network as kernels use it; one that is not used if there is none, it was not the best, or it has
+    another number of units than ours."""
+    found, layer = no_network(), snapshot.network
+    if layer is not None and layer.refines and fits(layer):
+        found.weight[:] = layer.weights
+        found.active[0] = True
+    return found
+
+
+def fits(layer: Layer) -> bool:
+    """Whether it is a network of this version."""
+    return layer.hidden == HIDDEN and len(layer.weights) == SIZE

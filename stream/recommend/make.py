@@ -14,6 +14,7 @@ from stream.recommend.candidates import gather, row_read
 from stream.recommend.encode import Lists
 from stream.recommend.explore import Explorer
 from stream.recommend.features import Description, describe
+from stream.recommend.network import Network, refine
 from stream.recommend.pool import Pool, clear
 from stream.recommend.popular import Leaders
 from stream.recommend.rank import (
@@ -42,6 +43,7 @@ class Ranker(NamedTuple):
     item_names: Names
     leaders: Leaders
     scorer: Scorer
+    network: Network
     pool: Pool
     uses: NDArray[np.bool_]
     description: Description
@@ -77,7 +79,11 @@ def order(row: Row, history: Row, ranker: Ranker, most: int, plain: bool, by_mod
     if by_model:
         last = row_read(pool, ranker.items, ranker.facts, max(row.recent[0] - 1, 0), 0)
         describe(pool, ranker.uses, ranker.facts, row, history, last, ranker.description)
-        order_by_model(pool, names, ranker.description, ranker.scorer, ranking, most)
+        if ranker.network.active[0]:
+            order_by_model(pool, names, ranker.description, ranker.scorer, ranking, max(most, KEPT))
+            refine(pool, names, ranker.network, ranker.description, ranking, most)
+        else:
+            order_by_model(pool, names, ranker.description, ranker.scorer, ranking, most)
 
 
 @small_kernel

@@ -153,12 +153,12 @@ def _best(
     for c in range(n):
         mine, at = score[c], size
         if size == most:
-            if mine < kept[most - 1] or not _before(mine, c, kept[most - 1], out[most - 1], pool, names):
+            if mine < kept[most - 1] or not goes_before(mine, c, kept[most - 1], out[most - 1], pool, names):
                 continue
             at = most - 1
         else:
             size += 1
-        while at > 0 and _before(mine, c, kept[at - 1], out[at - 1], pool, names):
+        while at > 0 and goes_before(mine, c, kept[at - 1], out[at - 1], pool, names):
             kept[at], out[at] = kept[at - 1], out[at - 1]
             at -= 1
         kept[at], out[at] = mine, c
@@ -166,7 +166,8 @@ def _best(
 
 
 @small_kernel
-def _before(mine: float, c: int, other: float, d: int, pool: Pool, names: Names) -> bool:
+def goes_before(mine: float, c: int, other: float, d: int, pool: Pool, names: Names) -> bool:
+    """Whether candidate c, of score `mine`, goes before d: of equals that of the lower hash."""
     if mine != other:
         return mine > other
     return names.entries[pool.item[c]]["hash"] < names.entries[pool.item[d]]["hash"]  # type: ignore[no-any-return]

@@ -16,6 +16,7 @@ from stream.explanation import Explained, explain
 from stream.learn.learner import Learner
 from stream.learn.model import pack_snapshot
 from stream.recommend.features import FEATURES, N_CONTEXTS, N_FEATURES
+from stream.recommend.network import SIZE
 from tests.unit.core_helpers import T0, Worker, event, items_of, log, shopper_states
 
 NOW_MS = T0 + 50_000
@@ -45,10 +46,14 @@ def told(worker: Worker, user: str, item: str) -> Explained:
 
 
 def put_a_model_in_force(worker: Worker) -> None:
-    """One whose order is published, with a weight of its own for every feature."""
-    snapshot = Learner().snapshot()
-    weights = np.random.default_rng(1).normal(size=(N_CONTEXTS, N_FEATURES)).round(3).tolist()
-    value = pack_snapshot(msgspec.structs.replace(snapshot, weights=weights, active=True))
+    """One whose order is published, with a weight of its own for every feature, and a network."""
+    snapshot, random = Learner().snapshot(), np.random.default_rng(1)
+    assert snapshot.network is not None
+    weights = random.normal(size=(N_CONTEXTS, N_FEATURES)).round(3).tolist()
+    layer = msgspec.structs.replace(
+        snapshot.network, weights=random.normal(size=SIZE).round(3).tolist(), refines=True
+    )
+    value = pack_snapshot(msgspec.structs.replace(snapshot, weights=weights, network=layer, active=True))
     assert worker.engine.control("models", b"ranking", value) is None
 
 
@@ -87,13 +92,16 @@ def test_the_products_add_up_to_the_total_that_ranks(worker):
     put_a_model_in_force(worker)
     published = look(worker, "me", "i0", "i3", "i1")
     totals: list[float] = []
+    added: list[float] = []
     for item in published:
         one = told(worker, "me", item)
         assert sorted(f.name for f in one.features) == sorted(FEATURES)
         assert all(f.product == pytest.approx(f.value * f.weight) for f in one.features)
-        assert sum(f.product for f in one.features) == pytest.approx(one.total, abs=1e-4)
+        added.append(one.added or 0.0)
+        assert sum(f.product for f in one.features) + (one.added or 0.0) == pytest.approx(one.total)
         totals.append(float(one.total or 0.0))
     assert totals == sorted(totals, reverse=True)
+    assert len(set(added)) > 1
     last = told(worker, "me", published[-1])
     assert last.ahead == 0.0
     assert told(worker, "me", published[0]).ahead == pytest.approx(totals[0] - totals[-1])
