@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from stream.errors import InputError
+from stream.learn.experts import BLEND
 from stream.learn.model import Expert, Snapshot, pack_snapshot, scorer, unpack_snapshot
 
 CHALLENGER_KEY = b"challenger:"
@@ -62,12 +63,12 @@ def published(snapshot: Snapshot) -> Expert:
 
 def with_published(snapshot: Snapshot, expert: Expert) -> Snapshot:
     """A snapshot that publishes this expert and no other."""
-    return msgspec.structs.replace(snapshot, weights=expert.weights, experts={"blend": expert})
+    return msgspec.structs.replace(snapshot, weights=expert.weights, experts={BLEND: expert}, network=None)
 
 
 def pack_challenge(snapshot: Snapshot, learn: bool, at_ms: int) -> bytes:
     """JSON of a challenge."""
-    alone = msgspec.structs.replace(snapshot, challengers={}, learned={})
+    alone = msgspec.structs.replace(snapshot, network=None, challengers={}, learned={})
     return msgspec.json.encode(Challenge(learn, at_ms, msgspec.Raw(pack_snapshot(alone))))
 
 

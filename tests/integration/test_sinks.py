@@ -79,6 +79,15 @@ async def test_values_are_written_with_a_ttl_that_jitters(settings, redis):
     assert (redis.counts.written, redis.counts.refused) == (1000, 0)
 
 
+async def test_of_values_for_one_key_that_come_together_only_the_newest_is_written(settings, redis):
+    many = [("a", 3), ("b", 5), ("a", 4), ("b", 2), ("c", 1)]
+    told = [values({entity: value(1, offset)}) for entity, offset in many]
+    await redis.write([*told, values({"a": value(1, 1)}, "price")])
+    assert [await get(settings, entity) for entity in "abc"] == [value(1, 4), value(1, 5), value(1, 1)]
+    assert await get(settings, "a", "price") == value(1, 1)
+    assert (redis.counts.written, redis.counts.refused) == (4, 0)
+
+
 async def test_an_older_version_never_overwrites_a_newer_one(settings, redis):
     await redis.write([values({"a": value(5, 10), "b": value(5, 10), "c": value(5, 10)})])
     await redis.write(
