@@ -131,7 +131,8 @@ async def test_what_a_worker_did_is_what_it_tells(stack, settings, tmp_path):
             assert value("stream_consumer_lag_seconds", stage=stage) == 0
             assert value("stream_consumer_lag_records", stage=stage) == 0
         assert value("stream_lists_total") > 0
-        assert value("stream_redis_values_written_total") >= value("stream_lists_total")
+        # One for each shopper at least: of lists that are delivered together Redis gets the last.
+        assert value("stream_redis_values_written_total") >= 20
         assert value("stream_step_seconds_count", step="apply", stage="shoppers") > 0
         assert value("stream_restore_seconds_count") == 1
         assert value("stream_stalled_seconds") < 60
