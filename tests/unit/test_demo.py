@@ -77,7 +77,7 @@ class FakeFeed:
     """Two priced items, and what it was told of them."""
 
     def __init__(self) -> None:
-        self.done = False
+        self.done = self.waits = False
         self.shoppers = {"s-1", "s-2"}
         self.last: Event | None = None
         self.shown: dict[str, float] = {}
@@ -221,6 +221,19 @@ def test_the_shop_lives_through_its_history_and_is_done():
     assert NOW_MS - DAY_MS <= events[0]["ts"] <= events[-1]["ts"] <= NOW_MS
 
 
+def test_every_two_days_of_its_history_the_shop_waits_for_the_worker(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(feeds, "HISTORY_S", feeds.HISTORY_S * 5 / feeds.HISTORY_DAYS)
+    monkeypatch.setattr(feeds, "HISTORY_DAYS", 5)
+    monkeypatch.setattr(feeds, "LONG_AGO_DAYS", 6)
+    feed = ShopFeed(NOW_MS, seed=3, forever=True)
+    waited = []
+    for _ in range(12):
+        feed.step(feeds.HISTORY_S / 10)
+        if feed.waits:
+            waited.append((feed.shop.clock_ms - NOW_MS) // DAY_MS + 6)
+    assert waited == [2, 4]
+
+
 @pytest.mark.usefixtures("_short_history")
 def test_on_a_terminal_the_shop_goes_on_slowly_after_its_history():
     feed = ShopFeed(NOW_MS, seed=3, forever=True)
@@ -292,6 +305,32 @@ def test_moved_prices_reach_the_shop_once_and_are_told(crew: Crew, reads: FakeRe
     assert last.price_news == ["lamp: 50.0 → 47.5 (explore)", "lamp: 47.5 → 49.0 (exploit)"]
     assert (last.day, last.events, last.lag) == ("09 Oct 2025", 1200, 7)
     assert last.hit_rates == {"popular": 0.1, "published": 0.31}
+
+
+async def test_the_shop_goes_on_when_all_that_was_sent_is_applied_and_sees_its_prices(
+    crew: Crew, reads: FakeRedis, monkeypatch: pytest.MonkeyPatch
+):
+    stand = STATUS | {"records": {"shoppers": 9}, "lag": {"shoppers": 0, "items": 0}}
+    stands = [
+        stand,
+        stand | {"records": {"shoppers": 10}, "lag": {"shoppers": 0, "items": 1}},
+        stand | {"records": {"shoppers": 10}},
+    ]
+    feed = FakeFeed()
+
+    async def later(seconds: float) -> None:
+        assert feed.shown == {}
+        reads.put("worker", "demo", stands.pop(0))
+        if not stands:
+            reads.put(
+                "price", "lamp", {"price": 4.5, "list_price": 5.0, "since_ms": NOW_MS, "reason": "trial"}
+            )
+
+    monkeypatch.setattr("asyncio.sleep", later)
+    reads.values.clear()
+    await _Course(crew, feed, FakeView())._through(10)
+    assert stands == []
+    assert feed.shown == {"lamp": 4.5}
 
 
 def test_a_look_without_a_status_shows_nothing(crew: Crew, reads: FakeRedis):

@@ -97,16 +97,29 @@ class _Course:
             await sink.stop()
 
     async def _send(self, sink: Any) -> None:
-        looked = 0.0
+        looked, sent = 0.0, 0
         step_s = STEP_S
         while not self._feed.done:
             began = time.monotonic()
-            await sink.send(messages=self._feed.step(step_s))
-            if time.monotonic() - looked >= LOOK_S:
+            messages = self._feed.step(step_s)
+            await sink.send(messages=messages)
+            sent += sum(message.topic == "events" for message in messages)
+            if self._feed.waits:
+                await self._through(sent)
+            elif time.monotonic() - looked >= LOOK_S:
                 looked = time.monotonic()
                 while (self._look() or {"lag": {}})["lag"].get("shoppers", 0) > MAX_LAG:
                     await asyncio.sleep(LOOK_S)
             await asyncio.sleep(max(0.0, STEP_S - (time.monotonic() - began)))
+
+    async def _through(self, events: int) -> None:
+        """Wait until so many events are applied, and all that follows from them; then take the prices."""
+        while True:
+            status = self._crew.status()
+            if status and status["records"]["shoppers"] >= events and not sum(status["lag"].values()):
+                break
+            await asyncio.sleep(STEP_S)
+        self._look()
 
     async def _settle(self, last_s: float) -> float:
         """Wait until every event is applied and nothing moves any more; when the last event was through."""

@@ -22,6 +22,9 @@ HISTORY_DAYS = 49
 HISTORY_S = 20.0
 """How long they take, if the worker keeps up."""
 
+WAITS_EVERY_DAYS = 2
+"""Of its history. The prices that shoppers see are then as recent on a slow machine as on a fast one."""
+
 CALM_MS_PER_S = 3_600_000
 """After that, an hour a second (some 200 events): slow enough to watch."""
 
@@ -40,6 +43,8 @@ class Feed(Protocol):
     """Gives messages to be sent; told of prices in force, for shoppers to see."""
 
     done: bool
+    waits: bool
+    """Whether what comes next waits until the worker is through, and its prices are shown."""
     shoppers: set[str]
     last: Event | None
 
@@ -68,11 +73,12 @@ class ShopFeed:
         back_ms = (LONG_AGO_DAYS if forever else HISTORY_DAYS) * DAY_MS
         self.shop = Shop(ShopConfig(seed=seed, start_ms=now_ms - back_ms))
         self.shop.watch_oracle(ORACLE_EVERY)
-        self.done = False
+        self.done = self.waits = False
         self.shoppers: set[str] = set()
         self.last: Event | None = None
         self._forever = forever
         self._fast_until_ms = self.shop.clock_ms + HISTORY_DAYS * DAY_MS
+        self._wait_ms = self.shop.clock_ms + WAITS_EVERY_DAYS * DAY_MS
         self._end_ms = now_ms
         self._told_ms = -1
 
@@ -84,6 +90,9 @@ class ShopFeed:
         events = self.shop.advance(until_ms)
         launched = self.shop.catalogue(since_ms=self._told_ms)
         self._told_ms = self.shop.clock_ms
+        self.waits = fast and self.shop.clock_ms >= self._wait_ms
+        if self.waits:
+            self._wait_ms += WAITS_EVERY_DAYS * DAY_MS
         self.done = self.shop.clock_ms >= self._end_ms
         self.shoppers.update(event.user_id for event in events)
         self.last = events[-1] if events else self.last
@@ -101,7 +110,7 @@ class FileFeed:
     """A file of events at a steady pace; rows that are no events travel as they are, to be refused."""
 
     def __init__(self, path: Path, format: str, mapping: Path | None) -> None:
-        self.done = False
+        self.done = self.waits = False
         self.shoppers: set[str] = set()
         self.last: Event | None = None
         results = read(path, format, mapping)
