@@ -23,7 +23,7 @@ from stream.runtime import topics
 from stream.runtime.settings import Settings
 from stream.values import key_of
 
-HEAP_MB = 512
+HEAP_MB = 1024
 WORKER = (sys.executable, "-m", "stream", "worker")
 """The command of a worker; its settings come from its environment."""
 

@@ -59,6 +59,11 @@ _FORMATTED = "kafka-formatted"  # written when formatting has succeeded, so that
 _JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH")
 _PROBE_TIMEOUT_MS = 5_000
 
+# Java's client compiler alone and one thread to collect garbage: half the work until a broker is up. What it
+# then does, it does slower, which shows under full load only: such brokers are given more memory than this.
+_BRIEF = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+_BRIEF_HEAP_MB = 512
+
 
 def java() -> Path:
     """The Java runtime inside the wheel; no other one is ever used. Raises StackError without the wheel."""
@@ -92,7 +97,8 @@ class KafkaProcess:
         (self._home / _PROPERTIES).write_text(self._properties())
         if not (self._home / _FORMATTED).exists():
             self._format()
-        self._child = self._java(f"-Xmx{self._heap_mb}m", "kafka.Kafka", _PROPERTIES)
+        options = (f"-Xmx{self._heap_mb}m", *(_BRIEF if self._heap_mb <= _BRIEF_HEAP_MB else ()))
+        self._child = self._java(options, "kafka.Kafka", _PROPERTIES)
 
     def stop(self) -> None:
         """Let the broker close its logs and end."""
@@ -138,8 +144,7 @@ class KafkaProcess:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # A leading dash would be read as an option.
         arguments = ("format", "--config", _PROPERTIES, f"--cluster-id={cluster}")
-        # The client compiler alone: this process lives for a second.
-        tool = self._java("-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", *arguments)
+        tool = self._java(_BRIEF, "kafka.tools.StorageTool", *arguments)
         if not tool.wait(STOP_TIMEOUT_S):
             tool.kill()
         if not (self._home / _DATA / "meta.properties").exists():
@@ -148,13 +153,13 @@ class KafkaProcess:
             )
         (self._home / _FORMATTED).touch()
 
-    def _java(self, option: str, main_class: str, *arguments: str) -> Child:
+    def _java(self, options: Sequence[str], main_class: str, *arguments: str) -> Child:
         environment = {name: value for name, value in os.environ.items() if name not in _JAVA_VARIABLES}
         # In the C locale Java cannot open paths with other than ASCII letters.
         environment["LC_ALL"] = "C.UTF-8"
         argv = [
             str(java()),
-            option,
+            *options,
             f"-Dstream.home={self._home}",  # by which a leftover process is known
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",

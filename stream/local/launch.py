@@ -28,7 +28,8 @@ from stream.local.stack import (
     supervisor_log,
 )
 
-# Kafka needs 200 MB of heap for a test, more for many partitions and a page of consumers.
+# Kafka needs 200 MB of heap for a test, more for many partitions and a page of consumers. With more than this
+# it is also made for load and not for a quick start.
 HEAP_MB = 512
 _HEALTH_TIMEOUT_S = 15.0
 _END_TIMEOUT_S = 60.0
