@@ -58,7 +58,7 @@ def demo(
         signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     view.say("Starting Kafka and Redis (the first time, 44 MB of Kafka are downloaded).")
     with crew("shadow" if events else "auto") as started:
-        view.say("Starting a worker (the first time, its kernels are compiled: about a minute).")
+        view.say("Starting a worker (the first time, its kernels are compiled: some minutes).")
         started.wait_ready()
         view.say(f"Ready. Logs: {started.log.parent}")
         answer = asyncio.run(_Course(started, feed, view).run())

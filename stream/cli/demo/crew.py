@@ -24,8 +24,8 @@ from stream.runtime.connection import kafka_arguments
 from stream.runtime.settings import Settings
 from stream.values import key_of
 
-READY_TIMEOUT_S = 180.0
-"""The first start compiles the kernels: about a minute on a slow machine."""
+READY_TIMEOUT_S = 900.0
+"""The first start compiles the kernels: some minutes, and more on a busy machine."""
 
 STOP_TIMEOUT_S = 30.0
 
