@@ -1,27 +1,11 @@
-"""`python -m tests.mutations`: take out one guard after the other, and see that its test fails.
-
-Each runs in a copy of the source. What `docs/guarantees.md` promises is held by these tests; a mutation that
-none of them notices is printed, and the exit code is 1.
-"""
+"""The guards that `docs/guarantees.md` names, each with what takes it out and the test that has to notice."""
 
 from __future__ import annotations
 
-import argparse
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-import time
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from queue import SimpleQueue
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
 PROTOCOL = "tests/unit/test_protocol.py"
 UPGRADES = "tests/unit/test_upgrades.py"
-AT_ONCE = 2
 
 
 class Mutation(NamedTuple):
@@ -274,66 +258,3 @@ MUTATIONS = (
         UPGRADES,
     ),
 )
-
-
-def notices(mutation: Mutation, copy: Path) -> bool:
-    """Whether the test fails on the mutated copy. Raises `ValueError` when there is nothing to mutate."""
-    target = copy / mutation.path
-    source, stamp = target.read_text(), target.stat()
-    if source.count(mutation.old) != 1:
-        raise ValueError(f"{mutation.path} has {source.count(mutation.old)} times: {mutation.old}")
-    target.write_text(source.replace(mutation.old, mutation.new))
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", mutation.test],
-            cwd=copy,
-            # The copy's own packages. Kernels are compiled where no other copy looks, and of a mutated file
-            # only its own: one that another file's kernel calls would be missed, which is seen at once.
-            env={
-                **os.environ,
-                "PYTHONPATH": str(copy),
-                "NUMBA_CACHE_DIR": str(copy / ".cache"),
-                "PROTOCOL_SEEDS": "20",
-            },
-            capture_output=True,
-            text=True,
-        )
-    finally:
-        target.write_text(source)
-        os.utime(target, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    if done.returncode not in (0, 1):
-        raise ValueError(f"the test could not be run: {done.stdout[-500:]} {done.stderr[-500:]}")
-    return done.returncode == 1
-
-
-def main() -> int:
-    """Every mutation, two at a time; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__.splitlines()[0])
-    parser.add_argument("-k", default="", metavar="TEXT", help="only guards whose name holds this")
-    text = parser.parse_args().k
-    chosen = [mutation for mutation in MUTATIONS if text in mutation.guard]
-    with (
-        tempfile.TemporaryDirectory(prefix="stream-mutations-") as folder,
-        ThreadPoolExecutor(AT_ONCE) as pool,
-    ):
-        copies: SimpleQueue[Path] = SimpleQueue()
-        for number in range(AT_ONCE):
-            copy = Path(folder) / str(number)
-            shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-            copies.put(copy)
-
-        def tried(mutation: Mutation) -> bool:
-            began, copy = time.monotonic(), copies.get()
-            try:
-                noticed = notices(mutation, copy)
-            finally:
-                copies.put(copy)
-            said = "noticed" if noticed else "MISSED "
-            print(f"{said} {time.monotonic() - began:5.1f} s  {mutation.guard}", flush=True)
-            return noticed
-
-        return 0 if all(list(pool.map(tried, chosen))) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,1 @@
+"""`python -m tests.mutations`: take out one guard after the other, and see that its test fails."""
