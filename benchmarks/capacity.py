@@ -25,6 +25,8 @@ from stream.shoppers.row import HISTORY, SHOPPER
 from stream.shoppers.saved import save as save_shoppers
 
 SHOPPERS, ITEMS, EVENTS = 300_000, 50_000, 600_000
+SHORT = 10
+"""To look whether all of this works, a tenth does."""
 BATCH = 2_000
 LEARNED = 10
 """Last messages of examples, with which the learner is timed: some thousand lists."""
@@ -86,10 +88,11 @@ def learner_us(examples: Iterable[bytes]) -> float:
     return (time.perf_counter() - began_s) / learner.quality.lists * 1e6
 
 
-def measure() -> dict[str, Any]:
+def measure(short: bool = False) -> dict[str, Any]:
     """Feed one kind after the other and look how much memory each took."""
     warm_up()
-    fed = Fed(2 * SHOPPERS, 2 * ITEMS)
+    shoppers, items, events = (n // SHORT if short else n for n in (SHOPPERS, ITEMS, EVENTS))
+    fed = Fed(2 * shoppers, 2 * items)
     end_ms = int(time.time()) * 1000
     start = resident_bytes()
     fed.feed(
@@ -98,39 +101,39 @@ def measure() -> dict[str, Any]:
             b'{"type":"view","event_id":"%d","ts":%d,"user_id":"shopper-%012d","item_id":"i0"}'
             % (k, end_ms, k),
         )
-        for k in range(SHOPPERS)
+        for k in range(shoppers)
     )
     with_shoppers = resident_bytes()
     fed.feed(
         (
             b"s",
             b'{"type":"view","event_id":"%d","ts":%d,"user_id":"s","session_id":"%d","item_id":"item-%012d"}'
-            % (SHOPPERS + k, end_ms, k, k),
+            % (shoppers + k, end_ms, k, k),
         )
-        for k in range(ITEMS)
+        for k in range(items)
     )
     with_items = resident_bytes()
     # Of a busy shop, because what is saved and sent is compressed or holds what the events hold.
-    busy = Fed(2 * SHOPPERS, 2 * ITEMS)
-    log = list(encode(generate(EVENTS, end_ms)))
+    busy = Fed(2 * shoppers, 2 * items)
+    log = list(encode(generate(events, end_ms)))
     busy.feed((key, value) for _, key, value, _ in log)
-    shoppers, items = busy.engine.shopper_units[0], busy.engine.item_units[0]
-    saved_shoppers = sum(len(save_shoppers(shoppers, bucket)) for bucket in range(BUCKETS))
-    saved_items = sum(len(save_items(items, bucket)) for bucket in range(BUCKETS))
+    visited, offered = busy.engine.shopper_units[0], busy.engine.item_units[0]
+    saved_shoppers = sum(len(save_shoppers(visited, bucket)) for bucket in range(BUCKETS))
+    saved_items = sum(len(save_items(offered, bucket)) for bucket in range(BUCKETS))
     return {
-        "bytes_per_shopper": (with_shoppers - start) / SHOPPERS,
+        "bytes_per_shopper": (with_shoppers - start) / shoppers,
         "bytes_per_shopper_row": SHOPPER.itemsize,
         "bytes_per_history": HISTORY.itemsize,
-        "bytes_per_item": (with_items - with_shoppers) / ITEMS,
+        "bytes_per_item": (with_items - with_shoppers) / items,
         "bytes_per_item_row": ITEM.itemsize,
-        "saved_bytes_per_shopper": saved_shoppers / len(shoppers),
-        "saved_bytes_per_item": saved_items / len(items.members()),
+        "saved_bytes_per_shopper": saved_shoppers / len(visited),
+        "saved_bytes_per_item": saved_items / len(offered.members()),
         "event_bytes": sum(len(key) + len(value) for _, key, value, _ in log) / len(log),
         "exchange_bytes_per_event": busy.exchange_bytes / busy.events,
         "list_bytes": busy.list_bytes / busy.lists,
-        "shoppers": SHOPPERS,
-        "items": ITEMS,
-        "events": EVENTS,
+        "shoppers": shoppers,
+        "items": items,
+        "events": events,
         "learner_us_per_list": learner_us(busy.examples),
         **partitions.measure(),
         "cpus": os.cpu_count(),
@@ -141,9 +144,10 @@ def measure() -> dict[str, Any]:
 def main(given: Sequence[str] | None = None) -> int:
     """Run the measurement; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.capacity", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="a tenth of everything that is fed")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(given)
-    harness.tell(measure(), options.json)
+    harness.tell(measure(options.short), options.json)
     return 0
 
 
