@@ -89,11 +89,11 @@ class Experts:
     ) -> NDArray[np.float32]:
         """What the best thinks of one candidate each of lists `which`."""
         chance = np.zeros(len(which), np.float32)
-        asked = (labelled.value, labelled.context, labelled.size, which, candidate, chance)
-        if self.best == NETWORK:
-            network.chances(self.units, self.weights[BLEND], *asked)
-        else:
-            listwise.chances(self.weights[self.best], *asked)
+        refined = self.best == NETWORK
+        network.chances(
+            self.units, self.weights[BLEND if refined else self.best], labelled.value, labelled.context,
+            labelled.size, which, candidate, refined, chance,
+        )  # fmt: skip
         return chance
 
     def promote(self, expert: Expert) -> None:

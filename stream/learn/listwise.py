@@ -85,20 +85,6 @@ def new_weights(features: Collection[str] = FEATURES) -> Weights:
 
 
 @kernel
-def _weigh(
-    w: NDArray[np.float32],
-    value: NDArray[np.int16],
-    context: NDArray[np.uint8],
-    size: int,
-    used: NDArray[np.float32],
-    chance: NDArray[np.float32],
-) -> None:
-    """Write the chances of one list's candidates: the softmax of their worths."""
-    worths(w, value, context, size, used, chance)
-    soften(size, chance)
-
-
-@kernel
 def worths(
     w: NDArray[np.float32],
     value: NDArray[np.int16],
@@ -144,29 +130,12 @@ def ranks(
     """Of each list the place of what was taken, from 0, by the weights that rank; of equals the earlier
     first."""
     for n in range(len(size)):
-        _weigh(weights.mean, value[n], context[n], size[n], weights.used, weights.chance)
+        worths(weights.mean, value[n], context[n], size[n], weights.used, weights.chance)
         mine = weights.chance[taken[n]]
         out[n] = 0
         for c in range(size[n]):
             before = weights.chance[c] > mine or (weights.chance[c] == mine and c < taken[n])
             out[n] += before
-
-
-@long_kernel
-def chances(
-    weights: Weights,
-    value: NDArray[np.int16],
-    context: NDArray[np.uint8],
-    size: NDArray[np.uint8],
-    which: NDArray[np.int64],
-    candidate: NDArray[np.int64],
-    out: NDArray[np.float32],
-) -> None:
-    """Of lists `which`, the chances of one candidate each, by the weights that rank."""
-    for k in range(len(which)):
-        n = which[k]
-        _weigh(weights.mean, value[n], context[n], size[n], weights.used, weights.chance)
-        out[k] = weights.chance[candidate[k]]
 
 
 @long_kernel

@@ -137,12 +137,16 @@ def chances(
     size: NDArray[np.uint8],
     which: NDArray[np.int64],
     candidate: NDArray[np.int64],
+    refined: bool,
     out: NDArray[np.float32],
 ) -> None:
-    """Of lists `which`, the chances of one candidate each."""
+    """Of lists `which`, the chances of one candidate each, by the linear model alone or refined."""
     for k in range(len(which)):
         n = which[k]
-        _weigh(units.mean, linear, value[n], context[n], size[n], units)
+        if refined:
+            _weigh(units.mean, linear, value[n], context[n], size[n], units)
+        else:
+            worths(linear.mean, value[n], context[n], size[n], units.used, units.worth)
         soften(size[n], units.worth)
         out[k] = units.worth[candidate[k]]
 
