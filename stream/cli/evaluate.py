@@ -59,7 +59,7 @@ def recs(
         str | None,
         typer.Option(
             metavar="NAME,...",
-            help="A row for each: blend, a source alone, some of the blend's joined by +, or all.",
+            help="A row for each: blend, a source alone, several joined by + (blend+sessions), or all.",
         ),
     ] = None,
     curve: Annotated[
@@ -81,7 +81,9 @@ def recs(
     reciprocal of its place, ndcg discounts places by their logarithm; coverage is the share of all items
     that were in some list, head_share how much of the lists are the most popular items (those with half
     of all events), diversity the share of pairs in a list that are of two categories.
-    With --sources each of those named is run over the whole log by itself.
+    With --sources each of those named is run over the whole log by itself. Joined by +, sources that the
+    blend is made of are the blend of these alone (markov+two-hop); with others beside it (sessions, content,
+    ...) or the blend as a whole, what each proposes is put in an order that is learned on the way.
     With --split or --frozen figures compare with published ones (docs/quality.md): every session is a
     stranger's, and what is scored teaches nothing to any other session.
     """

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.effects import Effects, Values, version
-from stream.evaluation.log import Step
 from stream.evaluation.numbers import Numbers
-from stream.evaluation.prequential import CUTOFF, Scores, run
+from stream.evaluation.prequential import CUTOFF
 from stream.events.codes import CODES, PROFILE, SEARCH
 from stream.events.decode import to_ms
 from stream.events.types import AnyEvent, Item
 from stream.shoppers.session import SESSION_GAP_MS
-from stream.sources.registry import make
 from stream.sources.source import RECENT, Room, Source, Visit, interactions, proposals
 from stream.state.jit import kernel
 
@@ -36,14 +33,15 @@ def new_room(items: int = MAX_ITEMS, shoppers: int = MAX_SHOPPERS) -> tuple[Room
 class SourceFeed:
     """`Feed` (stream.evaluation.prequential) of a source; some 20 µs an event beside it.
 
-    Sessions and the window of items are told apart by the engine's rules.
+    Sessions and the window of items are told apart by the engine's rules. Lists have up to `length` items,
+    and the source's own scores.
     """
 
-    def __init__(self, source: Source, items: Numbers, shoppers: Numbers) -> None:
+    def __init__(self, source: Source, items: Numbers, shoppers: Numbers, length: int = CUTOFF) -> None:
         self.source = source
         self._items, self._shoppers = items, shoppers
-        self._window = _Windows(shoppers.capacity)
-        self._event, self._out = interactions(1), proposals(CUTOFF)
+        self._window = _Windows(shoppers.capacity, length)
+        self._event, self._out = interactions(1), proposals(length)
         self._offset = 0
         self._frozen = False
         self._ids: list[bytes] = []
@@ -74,8 +72,10 @@ class SourceFeed:
         n = self.source.propose(self._window.visit(shopper), self._out)
         names = self._items.names
         items = msgspec.json.encode([names[number] for number in self._out.item[:n].tolist()])
+        scores = msgspec.json.encode(self._out.score[:n].tolist())
         self._ids.append(event.user_id.encode())
-        self._lists.append(b'{"version":"%s","items":%s}' % (version(0, offset), items))
+        told = version(0, offset), items, scores
+        self._lists.append(b'{"version":"%s","items":%s,"scores":%s}' % told)
         return offset
 
     def freeze(self) -> None:
@@ -103,19 +103,6 @@ class SourceFeed:
         return self._shoppers.of(name)
 
 
-def alone(
-    name: str,
-    steps: Sequence[Step],
-    first_scored: int,
-    on_events: Callable[[int], None] = lambda _: None,
-    frozen: bool = False,
-) -> Scores:
-    """Drive a new source of that name over the steps, and score it."""
-    room, items, shoppers = new_room()
-    feed = SourceFeed(make(name, room), items, shoppers)
-    return run(feed, steps, first_scored, on_events, frozen=frozen)
-
-
 def words_in(context: object) -> str:
     """All texts in what a profile states, however nested, a line each, in the order of their keys."""
     if isinstance(context, str):
@@ -131,7 +118,8 @@ def words_in(context: object) -> str:
 class _Windows:
     """Each shopper's session and last items."""
 
-    def __init__(self, shoppers: int) -> None:
+    def __init__(self, shoppers: int, length: int) -> None:
+        self._length = length
         self._recent = np.full((shoppers, RECENT), -1, np.int32)
         self._in_session = np.zeros(shoppers, np.int32)
         self._session: dict[int, tuple[str | None, int]] = {}
@@ -155,7 +143,7 @@ class _Windows:
     def visit(self, shopper: int) -> Visit:
         recent = self._recent[shopper]
         known = int((recent >= 0).sum())
-        return Visit(shopper, recent[:known], int(self._in_session[shopper]), CUTOFF)
+        return Visit(shopper, recent[:known], int(self._in_session[shopper]), self._length)
 
     def forget_items(self, items: NDArray[np.int32]) -> None:
         gone = np.isin(self._recent, items)

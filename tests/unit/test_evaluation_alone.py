@@ -9,8 +9,6 @@ import pytest
 from typer.testing import CliRunner
 
 from stream.cli.app import app
-from stream.cli.compare import named
-from stream.errors import InputError
 from stream.evaluation import log as logs
 from stream.evaluation.alone import SourceFeed, new_room, words_in
 from stream.evaluation.numbers import Numbers
@@ -110,12 +108,3 @@ def test_an_unknown_source_is_said_before_anything_is_read(names: str):
     assert said.exit_code == 2
     assert said.stderr.startswith(f"error: There is no source {names.split(',')[-1]!r}: choose from blend, ")
     assert all(name in said.stderr for name in SOURCES)
-
-
-def test_only_sources_of_the_blend_can_be_joined():
-    assert named("blend,markov+two-hop") == ["blend", "markov+two-hop"]
-    assert set(named("all")) > {"blend", "markov", "sessions"}
-    with pytest.raises(
-        InputError, match="no source 'sessions' to be blended with others: choose from co-occ"
-    ):
-        named("markov+sessions")
