@@ -78,8 +78,8 @@ class Fused(NamedTuple):
 
 
 class Fusion:
-    """Joins lists and learns from what was taken: some 100 µs a list of two members, 40 more for each other,
-    most of it numpy's calls."""
+    """Joins lists, and learns from what was taken: 55 µs and 28 µs for two members, 15 more for each further
+    one, most of it numpy's calls."""
 
     def __init__(self, members: Sequence[str], lead: str | None = None) -> None:
         """`lead`: the member whose order holds at the start."""
