@@ -14,8 +14,8 @@ all members place above another stays above it, and one member alone keeps its o
 
 At the start the leading member's order holds, and what it does not propose follows. Where nobody leads,
 `near` counts alike for all: reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009) with a steeper top.
-Every member is judged on every list beside what was learned (as in `stream.learn.experts`): while one of
-them ranks better, its order is served, and filled up from the learned one.
+Every member is judged on every list beside what was learned (as in `stream.learn.experts`, but that the last
+2,000 or so decide): while one of them ranks better, its order is served, and filled up from the learned one.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.learn.experts import FADE
 from stream.learn.listwise import MEMORY, RATE
+from stream.learn.quality import FADE
 
 REACH = 40
 """Places of a member's list that are looked at."""
