@@ -119,16 +119,9 @@ class Pipeline:
         self.engine.control(message.topic, message.key, message.value)
 
 
-def warm_up(requests_first: bool = False) -> None:
-    """Have every kernel compiled, or read from its cache, before the first event waits for it.
-
-    Two processes on two cores, one of which does `requests_first`, are done sooner than one: each reads what
-    the other has compiled.
-    """
+def warm_up() -> None:
+    """Have every kernel compiled, or read from its cache, before the first event waits for it."""
     pipeline = Pipeline(EngineConfig(max_items=1, max_shoppers=1, pricing=PricingConfig(mode=Mode.AUTO)))
-    asked = RequestContext(anchors=["a"], category="c")
-    if requests_first:
-        pipeline.engine.recommend(asked, "u", 0)
     told = {"event_id": "", "user_id": "u", "ts": 0, "price": 1.0, "items": [{"item_id": "a", "position": 0}]}
     kinds = ("view", "cart", "purchase", "hide", "return", "impression", "identify")
     events = [
@@ -154,7 +147,7 @@ def warm_up(requests_first: bool = False) -> None:
         value = msgspec.json.encode(event)
         pipeline.push([LogRecord(offset, 0, b"u", value)], offset * 1_000)
     pipeline.drain(0)
-    pipeline.engine.recommend(asked, "u", 0)
+    pipeline.engine.recommend(RequestContext(anchors=["a"], category="c"), "u", 0)
     sweep(
         pipeline.engine.table,
         pipeline.engine.shopper_units.values(),
