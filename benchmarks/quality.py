@@ -5,7 +5,8 @@ hit rate and the mean reciprocal rank of 20 places and events a second, repeats 
 (`benchmarks.logs`), and how far the blend is above each source at most: the upper end of a 95 % interval over
 the same events. The exit code is 1 if that is below zero by either measure on some log, for then it is not
 chance alone that puts the blend below.
-`--short` takes a slice of one real log and one small made-up one, for a look whether all of this works.
+`--log` names the logs to take; `--short` takes a slice of one real log and one small made-up one, for a look
+whether all of this works.
 
 Every source has one set of defaults. They are not tuned to these logs.
 """
@@ -39,13 +40,17 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     parser.add_argument("--short", action="store_true", help="a slice of a log and a small made-up one")
+    parser.add_argument(
+        "--log", choices=[*logs.REAL, *logs.MADE_UP], action="append", help="only this log; may be repeated"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser.parse_args(given)
 
 
-def judged(short: bool) -> Iterator[tuple[str, Callable[[], Judged]]]:
-    """Every log that there is by its name; those that are absent are said to be."""
-    for name in ["yoochoose"] if short else logs.REAL:
+def judged(short: bool, only: Sequence[str] | None = None) -> Iterator[tuple[str, Callable[[], Judged]]]:
+    """Every log that there is by its name, or `only` these; those that are absent are said to be."""
+    asked = [*logs.REAL, *logs.MADE_UP] if only is None else only
+    for name in ["yoochoose"] if short else [name for name in logs.REAL if name in asked]:
         if not logs.is_there(name):
             progress.print(f"{name} is left out: {logs.REAL[name].file} is not under ../shared/data.")
         elif short:
@@ -55,7 +60,7 @@ def judged(short: bool) -> Iterator[tuple[str, Callable[[], Judged]]]:
     if short:
         yield "small, short", lambda: logs.small(SHORT_SESSIONS)
     else:
-        yield from logs.MADE_UP.items()
+        yield from ((name, made_up) for name, made_up in logs.MADE_UP.items() if name in asked)
 
 
 def _slice(log: Judged) -> Judged:
@@ -114,7 +119,7 @@ def main(given: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit code."""
     options = arguments(given)
     told = {}
-    for name, read in judged(options.short):
+    for name, read in judged(options.short, options.log):
         progress.print(f"[dim]{name}")
         told[name] = rows(read())
         for source, row in told[name].items():
