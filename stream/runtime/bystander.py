@@ -93,6 +93,7 @@ class _Group:
     def __init__(self, settings: Settings, admin: AIOKafkaAdminClient) -> None:
         self.lineages: dict[TP, int] = {}
         self.troubles: dict[TP, Trouble] = {}
+        self.opened: dict[TP, int] = {}
         self._settings = settings
         self._admin = admin
 

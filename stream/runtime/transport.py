@@ -14,6 +14,8 @@ Beyond speed, it closes what the original leaves open:
 - An acknowledgement of an earlier generation commits nothing; one that comes while a commit is on its way
   is committed by the next (the original skips a commit then, also the last one before a revocation).
 - A fetch that straddles a rebalance is thrown away and its partition sought back to what is delivered next.
+- Reading goes on where each unit stands, also if the group's offset has moved since the unit was put there: a
+  commit of the partition's last owner that comes late would skip what lies between.
 - Records that retention has eaten before they were read raise `RetentionError`; they are never skipped.
 - Commits carry the unit's lineage as metadata, so that it lives and dies with the committed offset, and what
   is known of records that ended a worker (`stream.runtime.trouble`).
@@ -60,6 +62,8 @@ class Consumer(driver.Consumer):
     """Lineage of each open unit, written with every commit (set by `stream.runtime.units`)."""
     troubles: dict[TP, Trouble]
     """What is known of records that ended a worker, likewise."""
+    opened: dict[TP, int]
+    """The offset at which each unit was put by the last rebalance, likewise."""
     abandon: Callable[[], None] | None = None
     """Gives up deliveries that keep a revocation waiting for too long (set by the worker)."""
     revocation_grace_s: float = 5.0
@@ -70,6 +74,7 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.lineages = {}
         self.troubles = {}
+        self.opened = {}
         self.away = False
         """Whether a commit waits because the group's coordinator does not take it."""
         self.commit_seconds = Histogram(STEP_EDGES_S)
@@ -211,13 +216,22 @@ class Consumer(driver.Consumer):
 
     async def perform_seek(self) -> None:
         await super().perform_seek()
-        for tp, offset in self._read_offset.items():
-            if offset is not None:
+        for each, committed in list(self._read_offset.items()):
+            if committed is not None:
+                tp = ensure_TP(each)
+                offset = self.opened.get(tp, committed)
+                if offset != committed:
+                    log.warning(
+                        "The group's offset of %s-%d moved from %d to %d while its state was restored: "
+                        "what lies between is read again.",
+                        *tp,
+                        offset,
+                        committed,
+                    )
                 # The original leaves partitions alone that are committed at 0.
-                if offset == 0:
-                    await self._seek(tp, 0)
-                self._next[ensure_TP(tp)] = self._fetched[ensure_TP(tp)] = offset
-                self._stands[ensure_TP(tp)] = offset
+                if offset != committed or offset == 0:
+                    await self._seek(each, offset)
+                self._read_offset[each] = self._next[tp] = self._fetched[tp] = self._stands[tp] = offset
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """No gaps are kept: see `_new_offset`."""
@@ -275,6 +289,7 @@ class Consumer(driver.Consumer):
     # Rebalance
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        self.opened.clear()
         with_limit = asyncio.ensure_future(self._abandon_later())
         try:
             await super().on_partitions_revoked(revoked)

@@ -43,6 +43,8 @@ class Group(Protocol):
     def lineages(self) -> dict[TP, int]: ...
     @property
     def troubles(self) -> dict[TP, Trouble]: ...
+    @property
+    def opened(self) -> dict[TP, int]: ...
     async def committed(self, tps: list[TP]) -> dict[TP, Committed | None]: ...
     async def commit_now(self, offsets: Mapping[TP, int]) -> bool: ...
     async def note(self, tp: TP, change: Callable[[Trouble], Trouble]) -> bool: ...
@@ -125,6 +127,7 @@ class Units:
         self._group, self._loop = group, asyncio.get_running_loop()
         group.lineages.clear()
         group.troubles.clear()
+        group.opened.clear()
         if not mine:
             return True
         began_s = time.perf_counter()
@@ -154,6 +157,7 @@ class Units:
             group.troubles.update((tp, group.troubles[tp].cleared()) for tp in done)
             if done and not await group.commit_now(done):
                 return False
+        group.opened.update((tp, place.offset) for tp, place in places.items())
         if moved and current():
             self.restore_seconds.observe(time.perf_counter() - began_s)
         return current()

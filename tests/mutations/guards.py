@@ -139,6 +139,13 @@ MUTATIONS = (
         "tests/unit/test_runtime_units.py",
     ),
     Mutation(
+        "reading goes on where the unit stands, whatever is committed meanwhile",
+        "stream/runtime/transport.py",
+        "offset = self.opened.get(tp, committed)",
+        "offset = committed",
+        "tests/unit/test_runtime_transport.py",
+    ),
+    Mutation(
         "an acknowledgement of an earlier generation commits nothing",
         "stream/runtime/transport.py",
         "if is_first and message.generation_id == self.app.consumer_generation_id:",

@@ -83,6 +83,8 @@ class Scripted(Consumer):
         self.troubles = {}
         self.sought: list[Any] = []
         self.earliest = 0
+        self.opened = {}
+        self._read_offset = {}
         self._fetches = list(fetches)
         self._active_partitions = {TP0}
         self._buffered_partitions = set()
@@ -200,6 +202,28 @@ async def test_nothing_is_delivered_while_the_flow_is_stopped_or_of_partitions_t
     consumer = Scripted(stopping, pausing)
     assert await delivered(consumer) == []
     assert consumer.sought == ["committed"]
+
+
+@pytest.mark.parametrize(
+    ("opened", "committed", "sought"), [(5, 9, [5]), (5, 5, []), (0, 0, [0]), (None, 9, [])]
+)
+async def test_reading_goes_on_where_the_unit_stands(monkeypatch, opened, committed, sought):
+    """A commit that the partition's last owner sent before may come after the unit was put."""
+    consumer, found = Scripted(), []
+
+    async def to_committed(self):
+        self._read_offset[TP0] = committed
+
+    async def seek(self, tp, offset):
+        found.append(offset)
+
+    monkeypatch.setattr(BaseConsumer, "perform_seek", to_committed)
+    monkeypatch.setattr(Consumer, "_seek", seek)
+    consumer.opened = {} if opened is None else {TP0: opened}
+    await Consumer.perform_seek(consumer)
+    stands = committed if opened is None else opened
+    assert found == sought
+    assert consumer._next == consumer._stands == consumer._read_offset == {TP0: stands}
 
 
 async def test_the_committable_offset_follows_the_highest_acknowledged():

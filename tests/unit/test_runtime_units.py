@@ -38,7 +38,12 @@ class Scene:
         stages = [self._stage("items", "item-updates"), self._stage("shoppers", "events")]
         self.units = Units(Settings.load(max_poll_records=4), stages, EngineThread(), self._deliver)
         self.consumer: Any = SimpleNamespace(
-            lineages={}, troubles={}, committed=self._committed, commit_now=self._commit, note=self._note
+            lineages={},
+            troubles={},
+            opened={},
+            committed=self._committed,
+            commit_now=self._commit,
+            note=self._note,
         )
         monkeypatch.setattr(module, "LogReader", lambda settings: self)
         monkeypatch.setattr(module, "now_ms", lambda: BORN_MS)
@@ -127,6 +132,7 @@ async def test_a_new_unit_gets_its_lineage_committed_at_once(scene):
     assert await scene.assign(A)
     assert scene.story == [("shoppers", "open", BORN_MS)]
     assert scene.committed[A] == Committed(0, BORN_MS)
+    assert scene.consumer.opened == {A: 0}
 
 
 async def test_a_unit_is_restored_by_silent_replay_up_to_the_committed_offset_items_first(scene):
