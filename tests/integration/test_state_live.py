@@ -18,7 +18,7 @@ from stream.engine import Engine
 from stream.errors import StateError
 from stream.events.decode import to_ms
 from stream.events.records import LogRecord
-from stream.events.types import AnyEvent
+from stream.events.types import AnyEvent, Identify
 from stream.items.row import BUCKETS
 from stream.local import Stack
 from stream.pipeline import Pipeline
@@ -145,7 +145,8 @@ async def test_a_run_by_way_of_a_backup_counts_what_one_without_it_counts(
 
 
 async def test_a_backup_is_written_while_workers_go_on(make_fleet: MakeFleet, tmp_path: Path):
-    events = shop_log()
+    # Without the login: what follows from one may lie behind the offsets of the backup, and is then not in it.
+    events = [event for event in shop_log() if not isinstance(event, Identify)]
     old = make_fleet("old")
     old.start(2)
     await produce(old.settings, "events", rows(events[:300]))
@@ -159,8 +160,7 @@ async def test_a_backup_is_written_while_workers_go_on(make_fleet: MakeFleet, tm
     new = make_fleet("new")
     assert Cli(new.settings)("state", "load", str(file))[0] == 0
     engine = await state_of(new.settings)
-    # Of every partition what lies before its offset: what items and shoppers hold fits together. Workers
-    # write there as well what follows from a login, which the engine in this process says by itself.
+    # Of every partition what lies before its offset: what items and shoppers hold fits together.
     logged = [
         record.value
         for record in await read_all(old.settings, "events")
