@@ -145,8 +145,8 @@ async def test_a_run_by_way_of_a_backup_counts_what_one_without_it_counts(
 
 
 async def test_a_backup_is_written_while_workers_go_on(make_fleet: MakeFleet, tmp_path: Path):
-    # Without the login: what follows from one may lie behind the offsets of the backup, and is then not in it.
-    events = [event for event in shop_log() if not isinstance(event, Identify)]
+    # Without the login: what follows from one may lie behind the backup's offsets, and is not in it then.
+    events: list[AnyEvent] = [event for event in shop_log() if not isinstance(event, Identify)]
     old = make_fleet("old")
     old.start(2)
     await produce(old.settings, "events", rows(events[:300]))
