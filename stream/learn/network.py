@@ -163,7 +163,7 @@ def learn(
     shown: NDArray[np.uint8],
     rate: float,
 ) -> None:
-    """One step for each list (columns as in `stream.learn.examples.Labelled`); about 12 µs each. What places
+    """One step for each list (columns as in `stream.learn.examples.Labelled`). What places
     explain (`stream.learn.listwise`) is left to the linear model's terms."""
     for n in range(len(size)):
         _weigh(units.weight, linear, value[n], context[n], size[n], units)

@@ -48,7 +48,7 @@ def no_network() -> Network:
 def refine(
     pool: Pool, names: Names, network: Network, description: Description, ranking: Ranking, most: int
 ) -> None:
-    """Put the first `KEPT` of the model's order into another one, and cut it after `most`. 1.2 µs.
+    """Put the first `KEPT` of the model's order into another one, and cut it after `most`. 2 µs.
 
     What is added counts from what the last of them gets, so that what stands behind them stays there.
     """
