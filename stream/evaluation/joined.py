@@ -7,16 +7,16 @@ does alone. What they have in common is the event after which each of them made 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
-from stream.effects import VERSION_CHARS, VERSION_PREFIX, Effects, Values, version
+from stream.effects import Effects, Values, version
 from stream.errors import InputError
 from stream.evaluation.fusion import CUTOFF, Fused, Fusion, Ranked
 from stream.evaluation.log import UNWANTED, Sessions, Step
-from stream.evaluation.prequential import Feed
+from stream.evaluation.prequential import Feed, lists_of
 from stream.events.decode import to_ms
 from stream.events.types import AnyEvent, Item
 
@@ -24,7 +24,6 @@ WAITING = 1 << 13
 """Shoppers whose lists are kept until they go on, some 20 KB each; of more, those not heard of for longest
 start again."""
 
-_VERSION = slice(len(VERSION_PREFIX), len(VERSION_PREFIX) + VERSION_CHARS)
 _NOTHING = Ranked((), ())
 
 
@@ -136,13 +135,5 @@ class JoinedFeed:
 
 
 def _published(effects: Effects) -> _Made:
-    return dict(_each_published(effects))
-
-
-def _each_published(effects: Effects) -> Iterator[tuple[tuple[str, int], Ranked]]:
-    for values in effects.values:
-        if values.kind == "recs":
-            for shopper, value in zip(values.ids, values.values, strict=True):
-                found = _list(value)
-                offset = int(value[_VERSION].rpartition(b"-")[2])
-                yield (shopper.decode(), offset), Ranked(found.items, found.scores)
+    found = {key: _list(value) for key, value in lists_of(effects)}
+    return {key: Ranked(each.items, each.scores) for key, each in found.items()}

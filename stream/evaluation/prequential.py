@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -80,6 +80,14 @@ class _List(msgspec.Struct):
 _list = msgspec.json.Decoder(_List).decode
 
 
+def lists_of(effects: Effects) -> Iterator[tuple[tuple[str, int], bytes]]:
+    """Of every list its shopper and the offset of the event after which it was made, and its JSON."""
+    for values in effects.values:
+        if values.kind == "recs":
+            for shopper, value in zip(values.ids, values.values, strict=True):
+                yield (shopper.decode(), int(value[_VERSION].rpartition(b"-")[2])), value
+
+
 def run(
     feed: Feed,
     steps: Sequence[Step],
@@ -111,12 +119,7 @@ def run(
                 tally.categories[item.item_id] = item.category
                 feed.item(item)
         offsets = [feed.event(step.event) for step in part]
-        made: dict[tuple[str, int], bytes] = {}
-        for values in feed.flush().values:
-            if values.kind == "recs":
-                for shopper, value in zip(values.ids, values.values, strict=True):
-                    offset = int(value[_VERSION].rpartition(b"-")[2])
-                    made[shopper.decode(), offset] = value
+        made = dict(lists_of(feed.flush()))
         for position, (step, offset) in enumerate(zip(part, offsets, strict=True), start):
             event = step.event
             if event.item_id is not None:
