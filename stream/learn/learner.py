@@ -45,7 +45,7 @@ WATCHED = 16
 
 class Learner:
     """Listwise learning of the weights (`stream.learn.experts`), River's ADWIN (Bifet and Gavaldà, 2007)
-    over the reciprocal rank of what was published, and River's calibration of the scores; about 15 µs a list.
+    over the reciprocal rank of what was published, and River's calibration of the scores; some 45 µs a list.
 
     The model is a challenger until its own order has ranked what shoppers took next better than the
     plain order, measured on the same lists; and it is one again when it no longer does.

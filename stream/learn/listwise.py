@@ -42,8 +42,11 @@ INTERESTED, INTERESTED_FIRST = 1.0, 2.0
 """Weight of being of a stated category before anything was learned of it, and what is added for who has
 looked at one item at most: twenty times as likely then as what is else alike."""
 
-_FIRST_SQUARES = 1e-2
-_UNIT = np.float32(1.0 / STEPS_PER_UNIT)
+FIRST_SQUARES = 1e-2
+"""Squared gradients that are there before any: what the first step is divided by."""
+
+UNIT = np.float32(1.0 / STEPS_PER_UNIT)
+"""What a step of a feature as it travels is worth."""
 
 
 class Weights(NamedTuple):
@@ -72,12 +75,12 @@ def new_weights(features: Collection[str] = FEATURES) -> Weights:
     weight[:2, OF_INTEREST] = INTERESTED, INTERESTED_FIRST
     return Weights(
         weight,
-        np.full(weight.shape, _FIRST_SQUARES, np.float32),
+        np.full(weight.shape, FIRST_SQUARES, np.float32),
         weight.copy(),
         np.zeros(N_CONTEXTS, np.int64),
         np.array([name in features for name in FEATURES], np.float32),
         np.zeros(PLACES, np.float32),
-        np.full(PLACES, _FIRST_SQUARES, np.float32),
+        np.full(PLACES, FIRST_SQUARES, np.float32),
         np.zeros(PLACES, np.float32),
         np.zeros(N_FEATURES, np.float32),
         np.zeros(KEPT, np.float32),
@@ -97,7 +100,7 @@ def worths(
     for f in range(N_FEATURES):
         used[f] = 0.0
         for k in range(HELD):
-            used[f] += w[context[k], f] * _UNIT
+            used[f] += w[context[k], f] * UNIT
     for c in range(size):
         worth = np.float32(0.0)
         for f in range(N_FEATURES):
@@ -118,6 +121,28 @@ def soften(size: int, chance: NDArray[np.float32]) -> None:
         chance[c] /= total
 
 
+@kernel
+def place_of(taken: int, size: int, worth: NDArray[np.float32]) -> int:
+    """The place of what was taken, from 0; of equals the earlier first."""
+    place = 0
+    for c in range(size):
+        place += worth[c] > worth[taken] or (worth[c] == worth[taken] and c < taken)
+    return place
+
+
+@kernel
+def add_places(weights: Weights, shown: NDArray[np.uint8], size: int, worth: NDArray[np.float32]) -> None:
+    """Add the terms of the places at which candidates were shown to their worths."""
+    for c in range(size):
+        worth[c] += weights.place[min(shown[c], PLACES - 1)]
+
+
+@kernel
+def share_of_mean(seen: int) -> float:
+    """What the latest of `seen` weights is worth in their mean."""
+    return max(1.0 / MEMORY, min(1.0, 10.0 / seen))
+
+
 @long_kernel
 def ranks(
     weights: Weights,
@@ -131,11 +156,7 @@ def ranks(
     first."""
     for n in range(len(size)):
         worths(weights.mean, value[n], context[n], size[n], weights.used, weights.chance)
-        mine = weights.chance[taken[n]]
-        out[n] = 0
-        for c in range(size[n]):
-            before = weights.chance[c] > mine or (weights.chance[c] == mine and c < taken[n])
-            out[n] += before
+        out[n] = place_of(taken[n], size[n], weights.chance)
 
 
 @long_kernel
@@ -163,7 +184,7 @@ def learn(
             gradient = np.float32(value[n, taken[n], f])
             for c in range(size[n]):
                 gradient -= chance[c] * np.float32(value[n, c, f])
-            gradient *= weights.mask[f] * _UNIT * np.float32(weight[n])
+            gradient *= weights.mask[f] * UNIT * np.float32(weight[n])
             for k in range(HELD):
                 at = context[n, k]
                 weights.squares[at, f] += gradient * gradient
@@ -171,7 +192,7 @@ def learn(
         for k in range(HELD):
             at = context[n, k]
             weights.seen[at] += 1
-            by = np.float32(max(1.0 / MEMORY, min(1.0, 10.0 / weights.seen[at])))
+            by = np.float32(share_of_mean(weights.seen[at]))
             for f in range(N_FEATURES):
                 weights.mean[at, f] += by * (w[at, f] - weights.mean[at, f])
 
@@ -182,8 +203,7 @@ def _learn_places(
 ) -> None:
     """Add the terms of places to worths, make them chances, and go one step up with the terms."""
     chance, step = weights.chance, weights.place_step
-    for c in range(size):
-        chance[c] += weights.place[min(shown[c], PLACES - 1)]
+    add_places(weights, shown, size, chance)
     soften(size, chance)
     step[:] = 0.0
     step[min(shown[taken], PLACES - 1)] = 1.0

@@ -13,8 +13,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.learn.listwise import MEMORY, PLACES, Weights, soften, worths
-from stream.recommend.exposures import NOT_SHOWN, STEPS_PER_UNIT
+from stream.learn.listwise import (
+    FIRST_SQUARES,
+    UNIT,
+    Weights,
+    add_places,
+    place_of,
+    share_of_mean,
+    soften,
+    worths,
+)
+from stream.recommend.exposures import NOT_SHOWN
 from stream.recommend.features import HELD, N_FEATURES
 from stream.recommend.network import BIAS, HIDDEN, OUT, SIZE
 from stream.recommend.rank import KEPT
@@ -22,9 +31,6 @@ from stream.state.jit import kernel, long_kernel
 
 RATE = 0.05
 """Length of a step, half of the linear model's; with .1 units fall silent for good on some logs."""
-
-_FIRST_SQUARES = 1e-2
-_UNIT = np.float32(1.0 / STEPS_PER_UNIT)
 
 
 class Units(NamedTuple):
@@ -48,7 +54,7 @@ def new_units(seed: int = 1) -> Units:
     weight[:BIAS] = np.random.default_rng(seed).normal(0, N_FEATURES**-0.5, BIAS)
     return Units(
         weight,
-        np.full(SIZE, _FIRST_SQUARES, np.float32),
+        np.full(SIZE, FIRST_SQUARES, np.float32),
         weight.copy(),
         np.zeros(1, np.int64),
         np.zeros(SIZE, np.float32),
@@ -79,7 +85,7 @@ def _weigh(
         for h in range(HIDDEN):
             active[h] = units.bias[h]
         for f in range(N_FEATURES):
-            x = np.float32(value[c, f]) * _UNIT
+            x = np.float32(value[c, f]) * UNIT
             for h in range(HIDDEN):
                 active[h] += x * w[f * HIDDEN + h]
         added = np.float32(0.0)
@@ -104,7 +110,7 @@ def _up(value: NDArray[np.int16], context: NDArray[np.uint8], size: int, taken: 
             for h in range(HIDDEN):
                 step[BIAS + context[k] * HIDDEN + h] += back[h]
         for f in range(N_FEATURES):
-            x = np.float32(value[c, f]) * _UNIT
+            x = np.float32(value[c, f]) * UNIT
             for h in range(HIDDEN):
                 step[f * HIDDEN + h] += x * back[h]
 
@@ -122,10 +128,7 @@ def ranks(
     """Of each list the place of what was taken, from 0; of equals the earlier first."""
     for n in range(len(size)):
         _weigh(units.mean, linear, value[n], context[n], size[n], units)
-        mine = units.worth[taken[n]]
-        out[n] = 0
-        for c in range(size[n]):
-            out[n] += units.worth[c] > mine or (units.worth[c] == mine and c < taken[n])
+        out[n] = place_of(taken[n], size[n], units.worth)
 
 
 @long_kernel
@@ -168,12 +171,11 @@ def learn(
     for n in range(len(size)):
         _weigh(units.weight, linear, value[n], context[n], size[n], units)
         if shown[n, 0] != NOT_SHOWN:
-            for c in range(size[n]):
-                units.worth[c] += linear.place[min(shown[n, c], PLACES - 1)]
+            add_places(linear, shown[n], size[n], units.worth)
         soften(size[n], units.worth)
         _up(value[n], context[n], size[n], taken[n], units)
         units.seen[0] += 1
-        by = np.float32(max(1.0 / MEMORY, min(1.0, 10.0 / units.seen[0])))
+        by = np.float32(share_of_mean(units.seen[0]))
         fast, often = np.float32(rate), np.float32(weight[n])
         for p in range(SIZE):
             step = units.step[p] * often

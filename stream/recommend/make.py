@@ -79,11 +79,11 @@ def order(row: Row, history: Row, ranker: Ranker, most: int, plain: bool, by_mod
     if by_model:
         last = row_read(pool, ranker.items, ranker.facts, max(row.recent[0] - 1, 0), 0)
         describe(pool, ranker.uses, ranker.facts, row, history, last, ranker.description)
-        if ranker.network.active[0]:
-            order_by_model(pool, names, ranker.description, ranker.scorer, ranking, max(most, KEPT))
+        refined = ranker.network.active[0]
+        reach = max(most, KEPT) if refined else most
+        order_by_model(pool, names, ranker.description, ranker.scorer, ranking, reach)
+        if refined:
             refine(pool, names, ranker.network, ranker.description, ranking, most)
-        else:
-            order_by_model(pool, names, ranker.description, ranker.scorer, ranking, most)
 
 
 @small_kernel
