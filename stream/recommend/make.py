@@ -53,11 +53,16 @@ class Ranker(NamedTuple):
 
 
 @small_kernel
-def make_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> bool:
+def make_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int, measured: bool) -> bool:
     """Rank for one shopper into list `n`; whether there is anything to publish: an empty list is, if rules of
-    the shop leave nothing of it. About 8 µs. Leaves the pool: `clear` it."""
-    most = LENGTH if ranker.ruled.plan.idle else REACH
-    rank(row, history, ranker, most, not ranker.scorer.active[0], ranker.scorer.active[0])
+    the shop leave nothing of it. About 8 µs. Leaves the pool: `clear` it.
+
+    `measured`: it will be labelled, so that both orders are made, as far as they are learned from.
+    """
+    most, active = REACH, ranker.scorer.active[0]
+    if ranker.ruled.plan.idle:
+        most = KEPT if measured else LENGTH
+    rank(row, history, ranker, most, measured or not active, measured or active)
     return fill(row, history, ranker, lists, n)
 
 
@@ -117,13 +122,6 @@ def ranked(ranker: Ranker) -> bool:
     return ranker.ranking.size[0 if ranker.scorer.active[0] else 1] > 0  # type: ignore[no-any-return]
 
 
-@small_kernel
-def make_measured_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> bool:
-    """As `make_list`, of a list that will be labelled: both orders, as far as they are learned from."""
-    rank(row, history, ranker, KEPT if ranker.ruled.plan.idle else REACH, True, True)
-    return fill(row, history, ranker, lists, n)
-
-
 @long_kernel
 def make_lists(
     rows: NDArray[np.void],
@@ -137,6 +135,6 @@ def make_lists(
     for n in range(len(numbers)):
         row = rows[numbers[n]]
         lists.explored[n] = 0.0
-        made = make_list(row, histories[row.history], ranker, lists, n)
+        made = make_list(row, histories[row.history], ranker, lists, n, False)
         clear(ranker.pool, ranker.facts)
         asked[n] = n if made else -1 - n

@@ -22,7 +22,7 @@ from stream.recommend.candidates import ask_ahead, ask_for_second_step
 from stream.recommend.encode import Lists
 from stream.recommend.explore import explore, reward
 from stream.recommend.exposures import WINDOW_MS, Examples, join, remember
-from stream.recommend.make import Ranker, make_list, make_measured_list, ranked
+from stream.recommend.make import Ranker, make_list, ranked
 from stream.recommend.pool import clear
 from stream.shoppers.apply import apply, shows_interest
 from stream.shoppers.duplicates import first_time, own_id
@@ -209,10 +209,7 @@ def advance(
             continue
         measured = not crowd and bool(mix64(events.event[e]) <= sample_below)
         history = shoppers.histories[row.history]
-        if measured:
-            some = make_measured_list(row, history, ranker, lists, n)
-        else:
-            some = make_list(row, history, ranker, lists, n)
+        some = make_list(row, history, ranker, lists, n, measured)
         asked[n] = e if some else -1 - e
         shoppers.counts[EMPTY] += lists.size[n] == 0
         n += 1
