@@ -17,7 +17,7 @@ from stream.items.table import ItemTable
 from stream.items.unit import ItemUnit
 from stream.recommend.candidates import REASONS
 from stream.recommend.encode import Writer, new_evidence, new_lists
-from stream.recommend.popular import CATEGORY_LEADERS, LEADERS, Partial, Popular
+from stream.recommend.popular import CATEGORY_LEADERS, LEADERS, Partial, Popular, first_of
 from stream.recommend.rank import LENGTH
 from stream.values import Ranked
 
@@ -124,10 +124,7 @@ class Publisher:
         ties = table.interner.names.entries["hash"][members]
         by_popular, by_trending = np.lexsort((ties, -popular)), np.lexsort((ties, -trending))
         categories = table.facts.item["category"][members]
-        grouped = np.lexsort((ties, -popular, categories))
-        _, first, inside = np.unique(categories[grouped], return_index=True, return_inverse=True)
-        place = np.arange(len(grouped)) - first[inside]
-        leading = grouped[(place < CATEGORY_LEADERS) & (categories[grouped] > 0)]
+        leading = by_popular[first_of(categories[by_popular], CATEGORY_LEADERS)[0]]
         picked = np.zeros(len(members), np.bool_)
         picked[by_popular[:LEADERS]] = picked[by_trending[:LEADERS]] = picked[leading] = True
         chosen = by_popular[picked[by_popular] & ((popular > 0) | (trending > 0))[by_popular]]

@@ -120,13 +120,13 @@ class Popular:
         leaders.overall[:] = 0
         leaders.overall[: min(LEADERS, len(by_popular))] = numbers[by_popular[:LEADERS]] + 1
         leaders.by_category[:] = 0
-        first, place = _first(categories[by_popular], CATEGORY_LEADERS)
+        first, place = first_of(categories[by_popular], CATEGORY_LEADERS)
         leaders.by_category[categories[by_popular[first]], place] = numbers[by_popular[first]] + 1
         by_trending = np.lexsort((ties, -trending))
         by_trending = by_trending[(shown & (trending > 0))[by_trending]]
         self.trending = [self._entry(numbers, trending, k) for k in by_trending[:TRENDING].tolist()]
         self.trending_by_category = {}
-        for k in by_trending[_first(categories[by_trending], TRENDING)[0]].tolist():
+        for k in by_trending[first_of(categories[by_trending], TRENDING)[0]].tolist():
             entry = self._entry(numbers, trending, k)
             self.trending_by_category.setdefault(int(categories[k]), []).append(entry)
 
@@ -142,7 +142,7 @@ def _summed(amounts: NDArray[np.float32], at: NDArray[np.int64], count: int) -> 
     return np.bincount(at, amounts, count).astype(np.float32)
 
 
-def _first(categories: NDArray[np.int32], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def first_of(categories: NDArray[np.int32], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where the first `most` of every category are (0 is none), in order, and each one's place among them."""
     grouped = np.argsort(categories, kind="stable")
     _, begins, inside = np.unique(categories[grouped], return_index=True, return_inverse=True)
