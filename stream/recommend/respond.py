@@ -31,13 +31,18 @@ if TYPE_CHECKING:
 
 
 class Response(msgspec.Struct, frozen=True):
-    """A list in parallel arrays, best first. `relaxed`: with all that was asked for nothing would have been
-    left, so that it was made without rules of the kind `include-only`, or of what is popular; it may be empty
-    still."""
+    """A list in parallel arrays, best first, with what stands behind each place as in published ones
+    (`stream.values.Ranked`); `anchors` are those of the request, then what the shopper looked at last.
+
+    `relaxed`: with all that was asked for nothing would have been left, so that it was made without rules of
+    the kind `include-only`, or of what is popular; it may be empty still."""
 
     items: list[str]
     scores: list[float]
     reasons: list[str]
+    anchors: list[str]
+    because: list[int]
+    shoppers: list[int]
     model: str
     relaxed: bool
 
@@ -88,14 +93,21 @@ class Responder:
             ranker = ranker._replace(uses=self._popular, scorer=no_scorer())
             made = self._made(row, histories, anchors, asked.excluded, ranker, way)
         size = int(made.size[0])
-        name = self._table.interner.name
+        because = made.because[0, :size].tolist()
+        named = made.anchor[0, : max(because, default=-1) + 1] - 1
         return Response(
-            items=[name(number).decode() for number in made.item[0, :size].tolist()],
+            items=self._names(made.item[0, :size]),
             scores=[round(score, 5) for score in made.score[0, :size].tolist()],
             reasons=[REASONS[code] for code in made.reason[0, :size].tolist()],
+            anchors=self._names(named),
+            because=because,
+            shoppers=made.shoppers[0, :size].tolist(),
             model=model if way.lead < 0 else PLAIN,
             relaxed=relaxed,
         )
+
+    def _names(self, numbers: NDArray[np.int32]) -> list[str]:
+        return [self._table.interner.name(number).decode() for number in numbers.tolist()]
 
     def _made(
         self,

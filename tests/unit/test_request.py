@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.errors import InputError
+from stream.items.distinct import LEAST
 from stream.learn.model import pack_snapshot
 from stream.recommend.respond import Response
 from stream.rules.request import RequestContext
@@ -112,6 +113,8 @@ def test_a_bare_request_is_answered_with_what_was_published(model: bool):
         made = ask(worker, scenario=name)
         assert (made.items, made.reasons, made.model) == (value["items"], value["reasons"], value["model"])
         assert made.scores == value["scores"]
+        assert (made.anchors, made.because) == (value.get("anchors", []), value.get("because", made.because))
+        assert made.shoppers == value.get("shoppers", [0] * len(made.items))
 
 
 def test_anchors_come_before_what_the_shopper_looked_at():
@@ -145,7 +148,21 @@ def test_a_scenario_without_candidates_falls_back_to_what_is_popular_and_says_so
     assert set(ask(worker, scenario="buy-again").items) == set(known(worker)["u"].bought)
     nothing = ask(worker, category="nowhere")
     assert (nothing.items, nothing.relaxed) == ([], True)
-    assert ask(worker, exclude=ITEMS) == Response([], [], [], "share", True)
+    assert ask(worker, exclude=ITEMS) == Response([], [], [], [], [], [], "share", True)
+
+
+def test_a_request_says_what_stands_behind_each_place():
+    worker = visited()
+    worker.run(log([happens(40 + n, "view", f"w{n // 2}", ("i38", "i39")[n % 2]) for n in range(80)], 440))
+    worker.talk(T0 + 200_000)
+    for shopper in ("u", "stranger"):
+        made = ask(worker, shopper, anchors=["i38"])
+        assert (made.items[0], made.reasons[0], made.anchors[made.because[0]]) == ("i39", "viewed", "i38")
+        assert LEAST <= made.shoppers[0] <= 40
+        assert len(made.items) == len(made.because) == len(made.shoppers)
+        assert all(n == 0 or n >= LEAST for n in made.shoppers)
+    popular = ask(worker, None)
+    assert (popular.anchors, set(popular.because), set(popular.shoppers)) == ([], {-1}, {0})
 
 
 def test_rules_hold_for_requests_and_segments_and_are_not_counted():
