@@ -132,10 +132,10 @@ def real_worker(settings: Settings, log: Path) -> Iterator[None]:
         process.wait()
 
 
-def wait_until(true: Callable[[], bool], what: str) -> None:
+def wait_until(true: Callable[[], bool], what: str, seen: Callable[[], object] = lambda: "") -> None:
     end = time.monotonic() + PATIENCE_S
     while not true():
-        assert time.monotonic() < end, f"in vain: {what}"
+        assert time.monotonic() < end, f"in vain: {what} {seen()}"
         time.sleep(0.05)
 
 

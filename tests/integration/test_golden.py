@@ -140,7 +140,7 @@ class Fleet:
                 and sum(sum(status["lag"].values()) for status in statuses) == 0
             )
 
-        wait_until(done, f"{events} events are applied: {[s['engine'] for s in self.statuses()]}")
+        wait_until(done, f"{events} events are applied:", lambda: (self.statuses(), self.logs()))
         last: list[int] = []
         for _ in range(int(PATIENCE_S / QUIET_S)):
             now = [status["redis_written"] for status in self.statuses()]
