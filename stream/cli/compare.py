@@ -15,6 +15,8 @@ from stream.evaluation.fusion import REACH
 from stream.evaluation.joined import JoinedFeed
 from stream.evaluation.log import Step
 from stream.evaluation.prequential import CUTOFF, Feed, Scores, run
+from stream.evaluation.reload import NAME as RELOAD
+from stream.evaluation.reload import ReloadFeed
 from stream.recommend.sources import SOURCES as BLENDED
 from stream.sources.registry import SOURCES as BESIDE
 from stream.sources.registry import make
@@ -29,7 +31,7 @@ def named(given: str) -> list[str]:
     Raises InputError for a name that there is not, or is joined with itself.
     """
     names = list(NAMES) if given == ALL else given.split(",")
-    known = (*NAMES, deep.NAME)
+    known = (*NAMES, deep.NAME, RELOAD)
     for name in names:
         parts = name.split("+")
         for k, part in enumerate(parts):
@@ -49,13 +51,15 @@ def members_of(name: str) -> list[str]:
     parts = name.split("+")
     if len(parts) > 1 and all(part in BLENDED for part in parts):
         return [name]
-    others = [part for part in parts if part in (*BESIDE, deep.NAME)]
+    others = [part for part in parts if part in (*BESIDE, deep.NAME, RELOAD)]
     blended = "+".join(part for part in parts if part not in (BLEND, *others))
     return [BLEND] * (BLEND in parts) + [blended] * bool(blended) + others
 
 
 def feed_of(member: str, length: int) -> Feed:
     """A new feed of one member but `deep`: lists of up to `length`, the engine's of 20."""
+    if member == RELOAD:
+        return ReloadFeed()
     if member in BESIDE:
         room, items, shoppers = new_room()
         return SourceFeed(make(member, room), items, shoppers, length)

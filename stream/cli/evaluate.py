@@ -83,7 +83,9 @@ def recs(
     of all events), diversity the share of pairs in a list that are of two categories.
     With --sources each of those named is run over the whole log by itself. Joined by +, sources that the
     blend is made of are the blend of these alone (markov+two-hop); with others beside it (sessions, content,
-    ...) or the blend as a whole, what each proposes is put in an order that is learned on the way.
+    ...) or the blend as a whole, what each proposes is put in an order that is learned on the way. No list
+    of the blend holds the item looked at now; reload is a list of nothing else, and blend+reload compares
+    with methods that may propose it.
     With --split or --frozen figures compare with published ones (docs/quality.md): every session is a
     stranger's, and what is scored teaches nothing to any other session.
     """

@@ -16,7 +16,8 @@ from stream.evaluation import joined
 from stream.evaluation.joined import JoinedFeed
 from stream.evaluation.log import Step
 from stream.evaluation.prequential import Feed, Scores, run
-from stream.events.types import AnyEvent, Item
+from stream.events.types import AnyEvent, Item, Search
+from stream.state.texts import Texts
 from tests.unit.test_evaluation_alone import pairs, steps, view
 
 ITEMS = 30
@@ -203,3 +204,26 @@ def test_a_join_has_a_row_of_its_own(tmp_path: Path):
     told = json.loads(said.stdout)["sources"]
     assert list(told) == ["sessions+popularity", "sessions"]
     assert told["sessions+popularity"]["hr@20"] == 1.0
+
+
+def test_reloads_are_foretold_beside_what_the_blend_says():
+    """Every item is looked at twice: half of what follows is the same item, half the other of its pair."""
+    twice = [event for each in pairs(120) for event in (each, each)]
+    log = steps(
+        *(view(n, event.item_id or "", event.user_id, event.session_id) for n, event in enumerate(twice))
+    )
+    found = {name: scores_of(name, log, 0).rank[-150:] for name in ("blend", "reload", "blend+reload")}
+    share = {name: float((rank >= 0).mean()) for name, rank in found.items()}
+    assert share["reload"] == pytest.approx(2 / 3)
+    assert share["blend"] == pytest.approx(1 / 3)
+    assert share["blend+reload"] == 1.0
+    assert (found["blend+reload"] <= 1).all()
+
+
+def test_what_is_about_no_item_is_no_reload():
+    feed = feed_of("reload", 20)
+    feed.event(view(0, "a", "u"))
+    feed.event(Search(event_id="1", ts=1_500_000_000_000, user_id="u", query="lamp"))
+    ((shopper, value),) = (pair for of in feed.flush().values for pair in zip(of.ids, of.values, strict=True))
+    assert (shopper, json.loads(value)["items"]) == (b"u", ["a"])
+    assert feed.flush().values[0].ids == Texts.of([])
