@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from stream.items.table import ItemTable
     from stream.items.unit import ItemUnit
 
-DECIDE_EVERY_MS, SHARE_OF_TICK = 400, 2
-"""Prices are decided on after this time, so many at once as half of a tick's values: one costs 45 µs, five
-times as much as a list, and a call 1.5 ms before its first. A price moves at most once in hours, so that
-those with new evidence can wait their turn."""
+DECIDE_EVERY_MS = 400
+"""Prices are decided on after this time, as many at once as a tick has values: one costs 45 µs, five times as
+much as a list, and a call 1.5 ms before its first. A price moves at most once in hours, so that those with
+new evidence can wait their turn."""
 
 POOLED = 500
 """Items of a partition that teach the shared prior, chosen by hash: more would hardly change it."""
@@ -116,7 +116,7 @@ class PriceDesk:
             return nothing, 0
         self._decided_ms = now_ms
         rows = self._table.rows
-        numbers = pop(self._table.price_due, limit // SHARE_OF_TICK)
+        numbers = pop(self._table.price_due, limit)
         rows["price_due"][numbers] = False
         here = np.isin(rows["home"][numbers] - 1, np.fromiter(units, np.int64, len(units)))
         numbers = numbers[rows["owned"][numbers] & here]
