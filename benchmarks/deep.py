@@ -25,10 +25,11 @@ from stream.cli.compare import BLEND, scores_of
 from stream.cli.feed import Feed as EngineFeed
 from stream.cli.output import answer_json, table
 from stream.deep.files import read
-from stream.effects import VERSION_CHARS, VERSION_PREFIX, Effects, Values, version
+from stream.effects import Effects
 from stream.errors import InputError
 from stream.evaluation.alone import SourceFeed, new_room
 from stream.evaluation.difference import Through
+from stream.evaluation.lists import Told, lists_of
 from stream.evaluation.measures import leads, means
 from stream.evaluation.prequential import CUTOFF, Feed, Scores, run
 from stream.events.types import AnyEvent, Item
@@ -41,7 +42,6 @@ RANK = 60
 """Of the fusion: what its authors found good for any lists."""
 BEFORE = 1_000
 """Events before the first that is scored for which lists are made: more than a session has."""
-_VERSION = slice(len(VERSION_PREFIX), len(VERSION_PREFIX) + VERSION_CHARS)
 
 
 class Late(Deep):
@@ -76,11 +76,7 @@ class Kept(Through):
     def flush(self) -> Effects:
         """What the feed has to say."""
         effects = super().flush()
-        for values in effects.values:
-            for value in values.values if values.kind == "recs" else ():
-                offset = int(value[_VERSION].rpartition(b"-")[2])
-                if offset >= self._first:
-                    self.lists[offset] = value
+        self.lists |= {offset: value for (_, offset), value in lists_of(effects) if offset >= self._first}
         return effects
 
 
@@ -88,9 +84,7 @@ class Fused:
     """A feed that makes no lists of its own: those of others, fused."""
 
     def __init__(self, of: Sequence[Kept]) -> None:
-        self._of, self._offset = of, 0
-        self._ids: list[bytes] = []
-        self._lists: list[bytes] = []
+        self._of, self._offset, self._told = of, 0, Told()
 
     def item(self, item: Item) -> None:
         """Facts are known to the others."""
@@ -103,9 +97,7 @@ class Fused:
             msgspec.json.decode(kept.lists[offset])["items"] for kept in self._of if offset in kept.lists
         ]
         if lists:
-            items = msgspec.json.encode(fused(lists))
-            self._ids.append(event.user_id.encode())
-            self._lists.append(b'{"version":"%s","items":%s}' % (version(0, offset), items))
+            self._told.add(event.user_id, offset, fused(lists))
         return offset
 
     def freeze(self) -> None:
@@ -113,9 +105,7 @@ class Fused:
 
     def flush(self) -> Effects:
         """The fused lists since."""
-        effects = Effects([Values.of("recs", self._ids, self._lists)])
-        self._ids, self._lists = [], []
-        return effects
+        return self._told.flush()
 
 
 def fused(lists: Sequence[Sequence[str]]) -> list[str]:

@@ -23,6 +23,8 @@ from stream.sources.registry import make
 
 BLEND, ALL = "blend", "all"
 NAMES = (BLEND, *BLENDED, *BESIDE)
+APART = (deep.NAME, RELOAD)
+"""Run where they are named, and not with all: one needs a file, the other hits nothing but reloads."""
 
 
 def named(given: str) -> list[str]:
@@ -31,7 +33,7 @@ def named(given: str) -> list[str]:
     Raises InputError for a name that there is not, or is joined with itself.
     """
     names = list(NAMES) if given == ALL else given.split(",")
-    known = (*NAMES, deep.NAME, RELOAD)
+    known = (*NAMES, *APART)
     for name in names:
         parts = name.split("+")
         for k, part in enumerate(parts):
@@ -51,7 +53,7 @@ def members_of(name: str) -> list[str]:
     parts = name.split("+")
     if len(parts) > 1 and all(part in BLENDED for part in parts):
         return [name]
-    others = [part for part in parts if part in (*BESIDE, deep.NAME, RELOAD)]
+    others = [part for part in parts if part in (*BESIDE, *APART)]
     blended = "+".join(part for part in parts if part not in (BLEND, *others))
     return [BLEND] * (BLEND in parts) + [blended] * bool(blended) + others
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from stream.effects import Effects, Values, version
+from stream.effects import Effects
 from stream.errors import InputError
 from stream.evaluation.fusion import CUTOFF, Fused, Fusion, Ranked
+from stream.evaluation.lists import Told, lists_of
 from stream.evaluation.log import UNWANTED, Sessions, Step
-from stream.evaluation.prequential import Feed, lists_of
+from stream.evaluation.prequential import Feed
 from stream.events.decode import to_ms
 from stream.events.types import AnyEvent, Item
 
@@ -62,8 +63,7 @@ class JoinedFeed:
         self._shoppers: OrderedDict[str, _Shopper] = OrderedDict()
         self._waiting: list[tuple[int, AnyEvent]] = []
         self._frozen = False
-        self._ids: list[bytes] = []
-        self._lists: list[bytes] = []
+        self._told = Told()
 
     def item(self, item: Item) -> None:
         """Facts of an item."""
@@ -95,9 +95,7 @@ class JoinedFeed:
         # Of no event since: first lists of those who came before anything was known.
         for name, offset in sorted({key for of in made for key in of}):
             self._publish(name, offset, made)
-        effects = Effects([Values.of("recs", self._ids, self._lists)])
-        self._ids, self._lists = [], []
-        return effects
+        return self._told.flush()
 
     def _shopper(self, name: str) -> _Shopper:
         known = self._shoppers.get(name)
@@ -129,9 +127,7 @@ class JoinedFeed:
         shopper = self._shopper(name)
         shopper.held = [old if new is None else new for new, old in zip(fresh, shopper.held, strict=True)]
         shopper.joined = self.fusion.join(shopper.held, shopper.seen)
-        items = msgspec.json.encode(shopper.joined.items[:CUTOFF])
-        self._ids.append(name.encode())
-        self._lists.append(b'{"version":"%s","items":%s}' % (version(0, offset), items))
+        self._told.add(name, offset, shopper.joined.items[:CUTOFF])
 
 
 def _published(effects: Effects) -> _Made:

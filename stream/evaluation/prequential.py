@@ -9,15 +9,16 @@ from __future__ import annotations
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.effects import VERSION_CHARS, VERSION_PREFIX, Effects
+from stream.effects import Effects
 from stream.errors import InputError
+from stream.evaluation.lists import lists_of
 from stream.evaluation.log import UNWANTED, Sessions, Step
 from stream.events.types import AnyEvent, Item
 
@@ -32,8 +33,6 @@ MISSED = -1
 HEAD_SHARE = 0.5
 HEAD_EVERY = 5_000
 """Events after which it is worked out anew which items are the head."""
-
-_VERSION = slice(len(VERSION_PREFIX), len(VERSION_PREFIX) + VERSION_CHARS)
 
 
 class Feed(Protocol):
@@ -78,14 +77,6 @@ class _List(msgspec.Struct):
 
 
 _list = msgspec.json.Decoder(_List).decode
-
-
-def lists_of(effects: Effects) -> Iterator[tuple[tuple[str, int], bytes]]:
-    """Of every list its shopper and the offset of the event after which it was made, and its JSON."""
-    for values in effects.values:
-        if values.kind == "recs":
-            for shopper, value in zip(values.ids, values.values, strict=True):
-                yield (shopper.decode(), int(value[_VERSION].rpartition(b"-")[2])), value
 
 
 def run(

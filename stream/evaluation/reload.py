@@ -6,9 +6,8 @@ they hit by that counts: where a log has reloads, `blend+reload` is what is to b
 
 from __future__ import annotations
 
-import msgspec
-
-from stream.effects import Effects, Values, version
+from stream.effects import Effects
+from stream.evaluation.lists import Told
 from stream.events.types import AnyEvent, Item
 
 NAME = "reload"
@@ -19,8 +18,7 @@ class ReloadFeed:
 
     def __init__(self) -> None:
         self._offset = 0
-        self._ids: list[bytes] = []
-        self._lists: list[bytes] = []
+        self._told = Told()
 
     def item(self, item: Item) -> None:
         """Facts of an item say nothing of this."""
@@ -30,9 +28,7 @@ class ReloadFeed:
         offset = self._offset
         self._offset += 1
         if event.item_id is not None:
-            told = version(0, offset), msgspec.json.encode([event.item_id])
-            self._ids.append(event.user_id.encode())
-            self._lists.append(b'{"version":"%s","items":%s,"scores":[1.0]}' % told)
+            self._told.add(event.user_id, offset, [event.item_id], [1.0])
         return offset
 
     def freeze(self) -> None:
@@ -40,6 +36,4 @@ class ReloadFeed:
 
     def flush(self) -> Effects:
         """The lists made since."""
-        effects = Effects([Values.of("recs", self._ids, self._lists)])
-        self._ids, self._lists = [], []
-        return effects
+        return self._told.flush()

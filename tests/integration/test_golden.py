@@ -116,7 +116,7 @@ class Fleet:
 
     def wait_shared(self, count: int) -> None:
         """Until `count` workers are ready and share the partitions."""
-        wait_until(lambda: len(self.ready()) == count, f"{count} workers are ready: {self.logs()}")
+        wait_until(lambda: len(self.ready()) == count, f"{count} workers are ready:", self.logs)
         shared = [status["partitions"].get("shoppers", {}) for status in self.ready()]
         assert sorted(p for each in shared for p in each) == [str(p) for p in range(PARTITIONS)]
         assert all(shared), "a worker has no partition"
