@@ -45,7 +45,7 @@ def main() -> int:
     settings = Settings.load(None)
     warm_up()
     engine = SlowEngine(engine_config(settings), float(sys.argv[1]) / 1000)
-    return run(settings, engine, lambda: Learner(engine.model))
+    return run(settings, engine, lambda: Learner(engine.model), lambda now_ms: Effects())
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class Recommended(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     shoppers: int = 0
 
     def sentence(self) -> str | None:
-        """The reason in words; None where fewer than five shoppers are behind it.
+        """The reason in words; None where it rests on shoppers, and they are fewer than five.
 
         >>> Recommended("desk", 0.9, "viewed", "lamp", 28).sentence()
         'you viewed lamp; at least 28 shoppers viewed both'

@@ -95,6 +95,10 @@ VERSION_PREFIX = b'{"version":"'
 VERSION_CHARS = 13 + 1 + 16
 OFFSET_MAX = 10**16 - 1
 
+BESIDE = 10**15
+"""Added to the offset in the versions of lists of other scenarios than `home`: a `request_id` that names one
+of them does not name the list of `home` that was made with the same event."""
+
 
 def place(lineage_ms: int, position: int) -> tuple[int, int]:
     """Lineage and offset in the version of what is made from state at `position`.

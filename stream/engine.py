@@ -177,10 +177,8 @@ class Engine:
         before = unit.state.counts.copy()
         effects, examples = unit.apply(
             records,
-            self.ranker_at(now_ms),
-            self.metrics.model,
+            self.now(now_ms),
             share_labelled(self.config.item_partitions, self.metrics.labelled_lists),
-            now_ms,
             silent,
             lists or self.lists_for,
             self.scenarios,
@@ -248,12 +246,22 @@ class Engine:
             effects.values.append(prices)
         effects.messages += self.prices.partials(units, now_ms)
         self.metrics.price_moves += moves
-        ranker = self.ranker_at(now_ms)
+        now = self.now(now_ms)
         self.metrics.rules, self.metrics.rules_relaxed = len(self.rules.rules), self.rules.relaxed
         for unit in self.shopper_units.values():
-            effects.values += unit.owed(ranker, self.metrics.model, now_ms, limit).values
+            effects.values += unit.owed(now, limit).values
         self.metrics.count(effects)
         return effects
+
+    @property
+    def changes(self) -> int:
+        """Grows when lists that were published may hold what is not to be shown there any more."""
+        return self.rules.changes + self.catalogue.withdrawals
+
+    def tell_again(self, items: NDArray[np.int32]) -> None:
+        """Have prices of own items, and trending lists, published though they are what was told last."""
+        self.prices.tell_again(items)
+        self.publisher.tell_again()
 
     def unsaved(self, most: int) -> Effects:
         """Up to `most` buckets that are not saved as they are now, for a worker that is about to leave."""
@@ -267,7 +275,7 @@ class Engine:
     def lists_again(self, partition: int, shoppers: NDArray[np.int32], now_ms: int) -> list[Values]:
         """Lists for up to a thousand shoppers of a unit, by number, apart from any event."""
         unit = self._unit(self.shopper_units, partition, "events")
-        return unit.lists_of(shoppers, self.ranker_at(now_ms), self.metrics.model, now_ms, self.scenarios)
+        return unit.lists_of(shoppers, self.now(now_ms), self.scenarios)
 
     def item_lists_again(self, partition: int, items: NDArray[np.int32], now_ms: int) -> list[Values]:
         """All lists of up to a thousand items of a unit, changed or not."""
@@ -319,7 +327,7 @@ class Engine:
         snapshot = unpack_snapshot(value)
         folded = scorer(snapshot)
         if folded is None:
-            return f"model snapshot of layout {snapshot.layout} is not for this version: left unused"
+            return "the model snapshot scores other features than this version: left unused"
         self.model = snapshot
         self.metrics.hear(snapshot)
         self._ranker = self._ranker._replace(scorer=folded, network=network(snapshot))
@@ -343,17 +351,16 @@ class Engine:
 
     def _item_lists(self, unit: ItemUnit, items: NDArray[np.int32], now_ms: int) -> list[Values]:
         """All lists of some items of a unit."""
-        now = Now(self.ranker_at(now_ms), self.metrics.model, now_ms)
-        pages, empty = self.scenarios.of_each(unit, items, now)
+        pages, empty = self.scenarios.of_each(unit, items, self.now(now_ms))
         self.metrics.empty_lists += empty
         return self.publisher.lists_of(unit, items, now_ms) + pages
 
-    def ranker_at(self, now_ms: int) -> Ranker:
-        """What lists are made from now; 1 µs if no rule has changed."""
+    def now(self, now_ms: int) -> Now:
+        """What lists are made from at this time; 1 µs if no rule has changed."""
         plan, ruled = self.rules.plan(HOME, None, now_ms), self._ranker.ruled
         if plan is not ruled.plan or not plan.idle:
             self._ranker = self._ranker._replace(ruled=ruled._replace(plan=plan, now_ms=now_ms))
-        return self._ranker
+        return Now(self._ranker, self.metrics.model, now_ms)
 
     def _popularity(self, effects: Effects, now_ms: int) -> None:
         """Tell what own partitions know of popularity: here at once, to other workers when they read it."""

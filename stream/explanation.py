@@ -78,7 +78,7 @@ def explain(engine: Engine, partition: int, user_id: str, item_id: str, now_ms: 
         return None
     row = unit.state.rows[number]
     history = unit.state.histories[int(row["history"])]
-    ranker = engine.ranker_at(now_ms)._replace(
+    ranker = engine.now(now_ms).ranker._replace(
         wanted=new_wanted(REACH), pool=new_pool(), description=new_description(), ranking=new_ranking()
     )
     lists = new_lists(1, REACH)

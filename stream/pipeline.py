@@ -27,9 +27,7 @@ TICK_EVERY = 500
 class Pipeline:
     """An engine that owns all partitions, a learner, and the topics between them as function calls."""
 
-    def __init__(
-        self, config: EngineConfig, partitions: int = 1, lineage_ms: int = 0, at_once: bool = False
-    ) -> None:
+    def __init__(self, config: EngineConfig, partitions: int = 1, at_once: bool = False) -> None:
         """`at_once`, with one partition of each: items know of each event before the next one of its batch,
         which makes large batches as exact as single events, and several times as fast."""
         self.engine = Engine(config)
@@ -40,9 +38,9 @@ class Pipeline:
         self._next_tick = 1
         self._frozen = False
         for partition in range(partitions):
-            self.engine.open_shoppers(partition, lineage_ms)
+            self.engine.open_shoppers(partition, 0)
         for partition in range(config.item_partitions):
-            self.engine.open_items(partition, lineage_ms)
+            self.engine.open_items(partition, 0)
         if at_once:
             self.engine.tell_items_at_once()
 

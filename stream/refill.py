@@ -27,33 +27,34 @@ class Refill:
     """
 
     def __init__(self, engine: Engine, seen_ms: int) -> None:
+        """`items` and `shoppers`: those to go through, by partition and number."""
         self._engine = engine
-        self._items = _latest_first(
+        self.items = _latest_first(
             [(q, unit.members(), engine.table.rows["last_ts_ms"]) for q, unit in engine.item_units.items()]
         )
         units = engine.shopper_units
         since_ms = max((unit.clock_ms for unit in units.values()), default=0) - seen_ms
-        self._shoppers = _latest_first(
+        self.shoppers = _latest_first(
             [(p, shoppers_of(unit), unit.state.rows["last_ts_ms"]) for p, unit in units.items()], since_ms
         )
 
     @property
     def total(self) -> int:
         """Items and shoppers to go through."""
-        return len(self._items) + len(self._shoppers)
+        return len(self.items) + len(self.shoppers)
 
     def steps(self, now_ms: int) -> Iterator[tuple[int, list[Values]]]:
         """(items and shoppers gone through in this step, their values)."""
         # A tick without room for anything else: popularity of all, and what is trending.
         yield 0, self._engine.tick(now_ms, limit=0).values
         for places, make in (
-            (self._items, self._engine.item_lists_again),
-            (self._shoppers, self._engine.lists_again),
+            (self.items, self._engine.item_lists_again),
+            (self.shoppers, self._engine.lists_again),
         ):
             for at in range(0, len(places), CHUNK):
                 some = places[at : at + CHUNK]
                 values: list[Values] = []
-                for partition, numbers in _parts(some):
+                for partition, numbers in parts(some):
                     values += make(partition, numbers, now_ms)
                 yield len(some), values
 
@@ -76,7 +77,7 @@ def _latest_first(
     return every[np.argsort(-every["last_ts_ms"], kind="stable")]
 
 
-def _parts(places: NDArray[np.void]) -> Iterator[tuple[int, NDArray[np.int32]]]:
+def parts(places: NDArray[np.void]) -> Iterator[tuple[int, NDArray[np.int32]]]:
     """Numbers by partition."""
     for partition in np.unique(places["partition"]).tolist():
         yield partition, places["number"][places["partition"] == partition].copy()

@@ -72,7 +72,11 @@ WORDS = {
     "trending": "many look at it now",
     "related": "it goes with what goes with an item you viewed",
     "again": "you viewed or bought it before",
+    "popular": "popular in the shop",
     "pinned": "chosen by the shop",
+    "alike": "new, and like the item you looked at last",
+    "interest": "it matches what you searched for or said you like",
+    "new": "shown so that it becomes known",
 }
 """What there is to say of reasons that have no shoppers behind them."""
 

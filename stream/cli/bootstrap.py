@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stream.cli import options
-from stream.cli.output import answer_json, facts, note, percentage, progress
+from stream.cli.output import EXIT_NOTHING, answer_json, facts, note, percentage, progress
 from stream.cli.settings import Bootstrap, ConfigFile, Group, Namespace, load
 from stream.errors import InputError
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from stream.runtime.settings import Settings
 
 EXAMPLE = "Example: stream bootstrap orders-and-views.jsonl.gz --format jsonl"
-
-EXIT_NOTHING = 1
-"""Every row of the file was refused."""
 
 
 def bootstrap(

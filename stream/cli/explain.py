@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream.cli import options
-from stream.cli.output import answer_json, facts, note, progress, table
+from stream.cli.output import EXIT_NOTHING, answer_json, facts, note, progress, table
 from stream.cli.settings import Bootstrap, ConfigFile, Group, Namespace, load
 
 if TYPE_CHECKING:
     from stream.explanation import Explained
 
 EXAMPLE = "Example: stream explain shopper-17 L-100"
-
-EXIT_NOTHING = 1
-"""Nothing is known of the shopper or of the item."""
 
 
 def explain(

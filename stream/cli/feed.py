@@ -26,15 +26,13 @@ class Feed:
     def __init__(self, config: EngineConfig | None = None, at_once: bool = False) -> None:
         self.pipeline = Pipeline(config or EngineConfig(), at_once=at_once)
         self.clock_ms = 0
-        self.facts_refused = 0
         self._waiting: list[LogRecord] = []
         self._offset = 0
         self._encode = msgspec.json.Encoder().encode
 
     def item(self, item: Item) -> None:
         """Facts of an item: known to the engine at once."""
-        refused = self.pipeline.engine.control("items", item.item_id.encode(), self._encode(item))
-        self.facts_refused += refused is not None
+        self.pipeline.engine.control("items", item.item_id.encode(), self._encode(item))
 
     def event(self, event: AnyEvent) -> int:
         """Append an event to the batch that `flush` pushes; its offset."""

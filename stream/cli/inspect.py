@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stream.cli import options
-from stream.cli.output import answer_json, facts, moment, note, table
+from stream.cli.output import EXIT_NOTHING, answer_json, facts, moment, note, table
 from stream.cli.settings import Bootstrap, ConfigFile, Group, Namespace, load
 
 if TYPE_CHECKING:
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from stream.shoppers.describe import ShopperState
 
 EXAMPLE = "Example: stream state inspect --item L-100"
-
-EXIT_NOTHING = 1
-"""There is nothing of that id."""
 
 SHOWN = 10
 """Neighbours of each kind in a table; `--json` gives all."""

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+EXIT_NOTHING = 1
+"""Nothing is known, or published, of what was asked for; not one row of a file could be used."""
+
 
 def complain(sentence: str) -> None:
     """One error line."""

@@ -10,13 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from stream.cli import options
-from stream.cli.output import answer_json, facts, note, progress
+from stream.cli.output import EXIT_NOTHING, answer_json, facts, note, progress
 from stream.cli.settings import Bootstrap, ConfigFile, Namespace, load
 
 EXAMPLE = "Example: stream produce shop.csv --format mapping --mapping shop.toml --rate 500"
-
-EXIT_NOTHING = 1
-"""Every row of the file was refused."""
 
 BATCHES_PER_S = 20
 """With --rate: how smoothly the events flow."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from stream.cli import options
-from stream.cli.output import answer_json, facts, moment, note, table
+from stream.cli.output import EXIT_NOTHING, answer_json, facts, moment, note, table
 from stream.cli.settings import ConfigFile, Prefix, RedisUrl, load
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ RECS_EXAMPLE = "Example: stream recs shopper-17 --limit 8"
 SIMILAR_EXAMPLE = "Example: stream similar L-100 --json"
 TRENDING_EXAMPLE = "Example: stream trending --category lamps"
 PRICE_EXAMPLE = "Example: stream price L-100"
-
-EXIT_NOTHING = 1
-"""Nothing is published under that id."""
 
 
 def recs(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +15,9 @@ from stream.cli import compacted, options
 from stream.cli.output import answer_json, note, table
 from stream.cli.settings import Bootstrap, ConfigFile, Namespace, load
 from stream.errors import InputError
+
+if TYPE_CHECKING:
+    from stream.runtime.settings import Settings
 
 TOPIC = "rules"
 
@@ -34,13 +38,14 @@ def put(
 ) -> None:
     """Write the rules of a file to the topic `rules`, each in place of what its id said before.
 
-    Workers have them in force as soon as they have read them. If one rule of the file is malformed none is
-    written. Whether its attributes exist only workers know: a rule waits until an item has them.
+    Workers have them in force as soon as they have read them. If one rule of the file is refused none is
+    written, and what its id said before stays: one that is malformed, or that asks for an attribute which no
+    item of the catalogue has (put the items first).
     """
     from stream.runtime.scenarios import load as load_scenarios
 
     settings = load(config, bootstrap=bootstrap, namespace=namespace)
-    rules = read_rules(file, load_scenarios(settings.scenarios))
+    rules = read_rules(file, load_scenarios(settings.scenarios), lambda: _attributes(settings))
     written = {key.encode(): json.dumps(rule).encode() for key, rule in rules.items()}
     asyncio.run(compacted.put(settings, TOPIC, written))
     if as_json:
@@ -84,8 +89,15 @@ def list_rules(
         note("There are no rules.")
 
 
-def read_rules(file: Path, scenarios: Collection[str]) -> dict[str, Any]:
-    """Rules by id, as they stand in a file; `InputError` if one of them could never be in force."""
+def read_rules(
+    file: Path, scenarios: Collection[str], attributes: Callable[[], Collection[str]] | None = None
+) -> dict[str, Any]:
+    """Rules by id, as they stand in a file; `InputError` if one of them could never be in force.
+
+    `attributes` gives those of the catalogue, if a rule asks for one that not every catalogue has; without it
+    any will do.
+    """
+    from stream.rules.attributes import BUILT_IN
     from stream.rules.condition import Refusal, UnknownAttribute
     from stream.rules.rule import check_key, check_rule, parse
 
@@ -100,12 +112,29 @@ def read_rules(file: Path, scenarios: Collection[str]) -> dict[str, Any]:
     for key, rule in rules.items():
         try:
             check_key(key.encode())
-            check_rule(parse(json.dumps(rule).encode()), (), scenarios)
-        except UnknownAttribute:
-            continue
+            parsed = parse(json.dumps(rule).encode())
+            try:
+                check_rule(parsed, BUILT_IN, scenarios)
+            except UnknownAttribute:
+                if attributes is not None:
+                    check_rule(parsed, attributes(), scenarios)
         except (Refusal, UnicodeError) as error:
             raise InputError(f"The rule {key!r} in {file} is refused, none is put: {error}.") from None
     return rules
+
+
+def _attributes(settings: Settings) -> set[str]:
+    """Names of the attributes that rules may ask for: those of every catalogue, and those of this one."""
+    import msgspec
+
+    from stream.events.types import Item
+    from stream.rules.attributes import BUILT_IN
+
+    names = set(BUILT_IN)
+    for value in asyncio.run(compacted.read(settings, "items")).values():
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
+            names.update(msgspec.json.decode(value, type=Item).attributes)
+    return names
 
 
 def _shown(value: bytes) -> Any:

@@ -55,11 +55,13 @@ def worker(
     from stream.engine import Engine
     from stream.learn.learner import Learner
     from stream.pipeline import warm_up
+    from stream.renewal import Renewal
     from stream.runtime.worker import run
 
     warm_up()
     engine = Engine(engine_config(settings))
-    raise typer.Exit(run(settings, engine, lambda: Learner(engine.model, engine.challengers)))
+    renewal = Renewal(engine, settings.ttl_s * 1000)
+    raise typer.Exit(run(settings, engine, lambda: Learner(engine.model, engine.challengers), renewal.due))
 
 
 def engine_config(settings: Settings) -> EngineConfig:

@@ -19,6 +19,11 @@ from stream.state.interner import Interner
 
 _SPACE = 0x20
 
+STOCK_MOST = 1 << 31
+
+REMOVED_SHARE = 8
+"""Of all item numbers, an eighth may be those of removed items that are remembered: the latest."""
+
 GREW = 4
 """Times as many items, after which it is worked out anew which of their words are rare."""
 
@@ -30,7 +35,10 @@ class Catalogue:
         self._table = table
         self.facts: dict[bytes, Item] = {}
         self.stand_ins = StandIns(table)
-        self._removed: set[bytes] = set()
+        self.removed: dict[bytes, None] = {}
+        """Ids of removed items, the latest last: they keep their numbers, events about them may come yet."""
+        self.withdrawals = 0
+        """How often an item that could be shown was removed, or sold out."""
         self.changed: set[bytes] = set()
         """Ids whose facts changed since whoever compiles rules last looked, and emptied this."""
         self.categories = Interner(MAX_CATEGORIES)
@@ -54,9 +62,11 @@ class Catalogue:
             if gone is not None:
                 self.changed.add(key)
                 drop(self._vocabulary, text_of(gone))
-            # Also before anybody has seen it: events about it may come yet.
-            self._removed.add(key)
-            self._table.facts.item["withdrawn"][self._table.numbers(key, 1)] = True
+            # Also before anybody has seen it.
+            self.removed[key] = None
+            if len(self.removed) > self._table.interner.capacity // REMOVED_SHARE:
+                del self.removed[next(iter(self.removed))]
+            self._withdraw(int(self._table.numbers(key, 1)[0]), True)
             self._judge(self.stand_ins.put(key, None, ()))
             return None
         try:
@@ -76,11 +86,11 @@ class Catalogue:
                 return _refused(path)
         before = self.facts.get(key)
         self.facts[key] = facts
-        self._removed.discard(key)
+        self.removed.pop(key, None)
         self.changed.add(key)
         number = int(self._table.numbers(key, 1)[0])
-        known = self._table.facts.item[number]
-        known["withdrawn"], known["category"] = facts.stock == 0, self._category(facts.category)
+        self._table.facts.item["category"][number] = self._category(facts.category)
+        self._withdraw(number, facts.stock == 0)
         self._judge(self.stand_ins.put(key, parent, replaces))
         self._read(number, before, facts)
         return None
@@ -97,8 +107,13 @@ class Catalogue:
                     gone = entry is not None and entry.stock == 0
                     if entry is not None and not gone:
                         break
-            number = self._table.numbers(name, 1)
-            self._table.facts.item["withdrawn"][number] = gone or name in self._removed
+            self._withdraw(int(self._table.numbers(name, 1)[0]), gone or name in self.removed)
+
+    def _withdraw(self, number: int, withdrawn: bool) -> None:
+        fact = self._table.facts.item[number]
+        # Nobody was shown what nobody has come to yet.
+        self.withdrawals += withdrawn and not fact["withdrawn"] and bool(fact["heard"])
+        fact["withdrawn"] = withdrawn
 
     def look_for_newcomers(self) -> None:
         """Let newcomers move up where others are well known by now. Some µs."""
@@ -151,10 +166,11 @@ class Catalogue:
         return np.array([to_minor(getattr(self.facts.get(name, empty), field)) for name in ids], np.int64)
 
     def stock(self, ids: list[bytes]) -> NDArray[np.int64]:
-        """Units on hand, -1 where unknown."""
+        """Units on hand, -1 where unknown; `STOCK_MOST` is that or more: some shops write 2^64 - 1 for
+        what never runs out."""
         empty = Item(item_id="-")
         values = (self.facts.get(name, empty).stock for name in ids)
-        return np.array([NO_PRICE if stock is None else stock for stock in values], np.int64)
+        return np.array([NO_PRICE if each is None else min(each, STOCK_MOST) for each in values], np.int64)
 
 
 def _refused(path: list[bytes]) -> str:

@@ -45,7 +45,7 @@ class Publisher:
         self._joined = new_joined(1)
         self._writer = Writer(AT_ONCE, LENGTH, REASONS)
         self._told: dict[int, tuple[int, int, int]] = {}
-        self._trending: dict[bytes, list[str]] = {}
+        self._trending: dict[bytes, list[str] | None] = {}
         self._links = 0
 
     # -- item-to-item lists ----------------------------------------------------------------------
@@ -96,6 +96,10 @@ class Publisher:
             values = self._writer.write(picked, len(some), names, lineage_ms, offsets, now_ms, "share", told)
             out.append(Values(kind, self._table.interner.texts(numbers[some]), values))
         return out
+
+    def tell_again(self) -> None:
+        """Publish all trending lists once more, also those that are what was told last."""
+        self._trending = {name: None for name, items in self._trending.items() if items}
 
     # -- popularity ------------------------------------------------------------------------------
 
@@ -148,7 +152,8 @@ class Publisher:
         owner = units.get(0)
         if not merged or owner is None:
             return []
-        lists = {
+        lists: dict[bytes, list[tuple[bytes, float]]] = {name: [] for name in self._trending}
+        lists |= {
             self._catalogue.categories.name(category): entries
             for category, entries in self._popular.trending_by_category.items()
         }
@@ -157,7 +162,8 @@ class Publisher:
         ids, values = [], []
         for name, entries in lists.items():
             items = [item.decode() for item, _ in entries[:LENGTH]]
-            if not items or self._trending.get(name) == items:
+            # Where nothing is trending any more the list is emptied, once.
+            if self._trending.get(name, []) == items:
                 continue
             self._trending[name] = items
             ids.append(name)

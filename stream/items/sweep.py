@@ -34,7 +34,7 @@ def sweep(
         unit.state.waiting.by_offset[:] = 0
         _mark_histories(unit.state.histories, int(unit.state.next_history[0]), held)
     held[popular.numbers] = True
-    known = [table.interner.find(name) for name in catalogue.facts]
+    known = [table.interner.find(name) for name in (*catalogue.facts, *catalogue.removed)]
     held[[number for number in known if number >= 0]] = True
     # What an event that comes yet will count for, and what stands for nothing any more.
     facts = table.facts

@@ -20,6 +20,8 @@ if os.getppid() == int(sys.argv[1]):
 """
 # How long a broker may take to close its logs; it needs 1 s, a busy machine some more.
 STOP_TIMEOUT_S = 30.0
+# What a message tells of a log: its last lines.
+TOLD_LINES = 3
 
 
 class Child:
@@ -106,7 +108,7 @@ def _command_line(pid: int) -> str:
         return ""
 
 
-def log_tail(log: Path, start: int = 0, lines: int = 3) -> str:
+def log_tail(log: Path, start: int = 0) -> str:
     """The last telling lines of a log from byte `start` on, joined to one line; empty when there are none."""
     try:
         text = log.read_bytes()[start:].decode(errors="replace")
@@ -114,4 +116,4 @@ def log_tail(log: Path, start: int = 0, lines: int = 3) -> str:
         return ""
     # Java's stack frames say where, not what.
     telling = [line.strip() for line in text.splitlines() if line.strip() and line[0] not in "\t "]
-    return " | ".join(telling[-lines:])[-600:]
+    return " | ".join(telling[-TOLD_LINES:])[-600:]

@@ -52,13 +52,13 @@ class CancelledError(Exception):
     """Nobody waits for the start any more."""
 
 
-def wait_healthy(service: Service, cancelled: Callable[[], bool], timeout_s: float = START_TIMEOUT_S) -> None:
+def wait_healthy(service: Service, cancelled: Callable[[], bool]) -> None:
     """Wait until `service` is healthy.
 
     Raises PortTakenError, CancelledError when `cancelled` says so, and StackError when the server ends or
     does not become healthy in time.
     """
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + START_TIMEOUT_S
     while not service.healthy():
         if cancelled():
             raise CancelledError
@@ -71,7 +71,7 @@ def wait_healthy(service: Service, cancelled: Callable[[], bool], timeout_s: flo
             )
         if time.monotonic() > deadline:
             raise StackError(
-                f"{service.name} did not answer on port {service.port} within {timeout_s:.0f} s; "
+                f"{service.name} did not answer on port {service.port} within {START_TIMEOUT_S:.0f} s; "
                 f"its log {service.log} ends with: {service.said()}"
             )
         time.sleep(_POLL_S)

@@ -23,12 +23,11 @@ SERVICES = ("kafka", "redis")
 class Orders:
     """What a caller wants: a stack in `home`, or a private one in a new folder that ends with `parent`.
 
-    `heap_mb` is the broker's heap; `keep_data` leaves a private stack's folder where it is.
+    `heap_mb` is the broker's heap.
     """
 
     home: str | None
     parent: int | None
-    keep_data: bool
     heap_mb: int
 
 

@@ -42,7 +42,7 @@ class Supervisor:
     def __init__(self, orders: Orders, home: Path, report: int) -> None:
         self._orders = orders
         self._home = home
-        self._keep_data = orders.parent is None or orders.keep_data
+        self._keep_data = orders.parent is None
         self._servers = Servers(home, orders.heap_mb, self._keep_data, self._gone)
         self._ending = False
         self._report: int | None = report

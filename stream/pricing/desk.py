@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.effects import Message, Values, version
-from stream.items.due import pop
+from stream.items.due import pop, push
 from stream.pricing.config import Mode, PricingConfig
 from stream.pricing.demand import Prior
 from stream.pricing.facts import UNKNOWN, Evidence, Facts
@@ -80,6 +80,14 @@ class PriceDesk:
         for column in (self._live_minor, self._live_since_ms, self._told):
             column[numbers] = 0
 
+    def tell_again(self, numbers: NDArray[np.int32]) -> None:
+        """Publish the prices of these items once more, when it is their turn, whatever was told last."""
+        rows = self._table.rows
+        self._told[numbers] = 0
+        for number in numbers[~rows["price_due"][numbers]].tolist():
+            push(self._table.price_due, number)
+        rows["price_due"][numbers] = True
+
     def update(self, key: bytes, value: bytes) -> None:
         """One partition's sums; an older message than known is ignored.
 
@@ -139,7 +147,7 @@ class PriceDesk:
         self._told[numbers] = told & ~1
         ids = self._table.interner.blob(numbers).split(b"\0")
         homes = (self._table.rows["home"][numbers] - 1).tolist()
-        values = [self._value(units[homes[k]], ids[k], int(numbers[k]), k, made, facts, now_ms) for k in news]
+        values = [self._value(units[homes[k]], ids[k], int(numbers[k]), k, made, now_ms) for k in news]
         return Values.of("price", [ids[k] for k in news], values), int(moved.sum())
 
     def _value(
@@ -149,7 +157,6 @@ class PriceDesk:
         number: int,
         k: int,
         made: Proposals,
-        facts: Facts,
         now_ms: int,
     ) -> bytes:
         entry = self._catalogue.facts.get(item_id)

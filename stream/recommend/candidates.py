@@ -57,9 +57,12 @@ ENOUGH = 40
 CATEGORY, TRENDING, RELATED, AGAIN, PINNED = 3, 4, 5, 6, 7
 """Reasons beside the kinds of co-occurrence, and those of `stream.recommend.cold`."""
 
+POPULAR = 11
+"""Reason of what only fills up: it may be little that is known of the shop."""
+
 REASONS = (
     "viewed", "bought", "led_to", "category", "trending", "related", "again", "pinned",
-    "alike", "interest", "new",
+    "alike", "interest", "new", "popular",
 )  # fmt: skip
 """Names of reasons by code, as published."""
 
@@ -291,4 +294,4 @@ def _fill_up(pool: Pool, facts: Facts, leaders: Leaders, shopper: Row) -> None:
         item = leaders.overall[k]
         if item == 0 or pool.size[0] >= ENOUGH:
             break
-        fill(pool, facts, item - 1, 1e-6 / (k + 1), TRENDING)
+        fill(pool, facts, item - 1, 1e-6 / (k + 1), POPULAR)

@@ -99,7 +99,9 @@ def fill(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> bool:
     if active:
         chances(pool.size[0], ranking)
     if not ranker.ruled.plan.idle:
-        size = fill_by_rules(row, history, ranker.ruled, pool, ranking, ranker.scorer, lists, n)
+        size = fill_by_rules(
+            row, history, ranker.ruled, pool, ranker.facts, ranker.leaders, ranking, ranker.scorer, lists, n
+        )  # fmt: skip
         tell(row, ranker.items, ranker.facts, pool, lists, n)
         return size > 0 or ranked(ranker)
     size = min(ranking.size[0 if active else 1], ranker.ruled.length)

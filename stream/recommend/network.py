@@ -16,7 +16,7 @@ from stream.state.jit import small_kernel
 HIDDEN = 16
 """Rectified units: eight find three quarters of what sixteen do, in three quarters of the time."""
 
-LOOK, BIAS = 0, N_FEATURES * HIDDEN
+BIAS = N_FEATURES * HIDDEN
 OUT = BIAS + N_CONTEXTS * HIDDEN
 SIZE = OUT + HIDDEN
 """Parameters in one row: what each unit makes of a feature (features, `HIDDEN`), the bias of each unit by

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.effects import Values, place
+from stream.effects import BESIDE, OFFSET_MAX, Values, place
 from stream.events.codes import DISLIKE, IMPRESSION, RATING
 from stream.items.unit import ItemUnit
 from stream.recommend.anchored import Way, make_anchored_lists
@@ -116,8 +116,9 @@ class Scenarios:
         none = np.zeros(0, np.int32)
         make_anchored_lists(rows, histories, anchors, none, ranker, self._ways[name], self._lists)
         model = now.model if self._ways[name].lead < 0 else PLAIN
+        offsets = np.minimum(at.offsets + BESIDE, OFFSET_MAX)
         values = self._writer.write(
-            self._lists, len(rows), ranker.item_names, at.lineage_ms, at.offsets, now.now_ms, model
+            self._lists, len(rows), ranker.item_names, at.lineage_ms, offsets, now.now_ms, model
         )
         empty = int(np.count_nonzero(self._lists.size[: len(rows)] == 0))
         return Values(kind_of(name), ids, values, topic=False), empty

@@ -53,6 +53,8 @@ class Rulebook:
         self._next_ms = _NEVER
         self._changed = False
         self._unmarked = _NONE
+        self.changes = 0
+        """Grows with every change of the rules in force, and of the items that they are about."""
         catalogue.changed.update(catalogue.facts)
 
     # -- messages ----------------------------------------------------------------------------------
@@ -208,7 +210,10 @@ class Rulebook:
             self._segments = {rule.segment for rule in self.rules.values() if isinstance(rule, Targeted)}
             self._changed = True
         if self._changed or len(self._unmarked):
+            before = self._matches.rows[self._unmarked].copy()
             self._matches.refresh(self._unmarked, self._table.interner.used, self._clock_ms)
+            after = self._matches.rows[self._unmarked]
+            self.changes += self._changed or not np.array_equal(before, after)
             if self._changed:
                 self._plans.clear()
             facts = self._matches.facts

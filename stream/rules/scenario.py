@@ -12,7 +12,19 @@ import msgspec
 from msgspec import Meta
 
 from stream.errors import InputError
-from stream.events.codes import CART, HIDE, LIKE, PROFILE, PURCHASE, RATING, REMOVE, RETURN, SEARCH, VIEW
+from stream.events.codes import (
+    CART,
+    HIDE,
+    INHERIT,
+    LIKE,
+    PROFILE,
+    PURCHASE,
+    RATING,
+    REMOVE,
+    RETURN,
+    SEARCH,
+    VIEW,
+)
 from stream.recommend.pool import OWNED
 from stream.recommend.rank import LENGTH
 from stream.recommend.sources import SOURCES
@@ -38,8 +50,9 @@ AFTER = {
     "like": LIKE,
     "hide": HIDE,
     "profile": PROFILE,
+    "identify": INHERIT,
 }
-"""Codes of the event types after which a list may be made."""
+"""Codes of the event types after which a list may be made; `identify`: when what a visitor left has come."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _AT = re.compile(r" - at `\$\.?(.*)`$")

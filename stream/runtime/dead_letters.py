@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from stream.events.cloudevents import REKEYED_HEADER
 from stream.events.records import Record, Refused
 from stream.runtime.kafka_sink import Outgoing
 from stream.runtime.topics import DEAD_LETTERS, EVENTS
-
-REKEYED_FROM = "stream-rekeyed-from"
 
 
 def dead_letters(refused: Iterable[Refused], topic: str, partition: int) -> list[Outgoing]:
@@ -36,7 +35,7 @@ def rekeyed(records: Iterable[tuple[bytes, Record]], partition: int) -> list[Out
             EVENTS,
             key,
             record.value,
-            headers=[*record.headers, (REKEYED_FROM, f"{partition}:{record.offset}".encode())],
+            headers=[*record.headers, (REKEYED_HEADER, f"{partition}:{record.offset}".encode())],
         )
         for key, record in records
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -156,9 +156,8 @@ class RedisSink:
         for connection in route.connections():
             await connection.call("SCRIPT", "LOAD", SCRIPT)
 
-    async def _patiently(self, act: object) -> None:
+    async def _patiently(self, act: Callable[[], Awaitable[object]]) -> None:
         """Call `act` until it succeeds, waiting longer each time Redis is away or unwilling for now."""
-        assert callable(act)
         for wait_s in backoff():
             try:
                 await act()

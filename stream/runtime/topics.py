@@ -42,9 +42,9 @@ KEPT = (ITEMS, RULES, OF_KIND["price"], MODELS)
 """Compacted topics that are part of the durable state: facts and rules that shops told, prices in force and
 since when, the ranking model. What `aggregates` holds follows from the items' state within a second."""
 
-EVENT_MAX_BYTES = 16 << 20
+MESSAGE_MAX_BYTES = 16 << 20
 """A payload far too large must reach us to become a dead letter instead of an error in the shop."""
-DEAD_LETTER_MAX_BYTES = EVENT_MAX_BYTES + (1 << 20)
+DEAD_LETTER_MAX_BYTES = MESSAGE_MAX_BYTES + (1 << 20)
 """The largest event with its headers."""
 
 _DAY_MS = 86_400_000
@@ -58,6 +58,8 @@ _COMPACT = {
     "segment.ms": "600000",
     "min.cleanable.dirty.ratio": "0.1",
 }
+# That an item was removed must be known as long as its counts may lie in saved state.
+_TOLD = {**_COMPACT, "delete.retention.ms": str(100 * 365 * _DAY_MS)}
 # Written most of all, and read as they come: to compact them at every tenth that is new took the broker 2 µs
 # a list.
 _OUTPUT = {**_COMPACT, "min.cleanable.dirty.ratio": "0.5"}
@@ -76,23 +78,23 @@ TOPICS = (
     Topic(
         EVENTS,
         None,
-        {**_LOG, "max.message.bytes": str(EVENT_MAX_BYTES)},
+        {**_LOG, "max.message.bytes": str(MESSAGE_MAX_BYTES)},
         ("cleanup.policy", "message.timestamp.type"),
     ),
-    Topic(ITEMS, 1, _COMPACT),
+    Topic(ITEMS, 1, _TOLD),
     Topic(RULES, 1, _COMPACT),
     Topic(
         ITEM_UPDATES,
         None,
-        {**_LOG, "max.message.bytes": str(EVENT_MAX_BYTES)},
+        {**_LOG, "max.message.bytes": str(MESSAGE_MAX_BYTES)},
         ("cleanup.policy", "message.timestamp.type"),
     ),
     *(Topic(name, None, _COMPACT if name in KEPT else _OUTPUT) for name in OF_KIND.values()),
     Topic(EXAMPLES, 1, {**_LOG, "retention.ms": str(7 * _DAY_MS)}),
     Topic(MODELS, 1, _COMPACT),
-    Topic(AGGREGATES, 1, {**_COMPACT, "max.message.bytes": str(EVENT_MAX_BYTES)}),
+    Topic(AGGREGATES, 1, {**_COMPACT, "max.message.bytes": str(MESSAGE_MAX_BYTES)}),
     *(
-        Topic(name, None, {**_COMPACT, "max.message.bytes": str(EVENT_MAX_BYTES)})
+        Topic(name, None, {**_COMPACT, "max.message.bytes": str(MESSAGE_MAX_BYTES)})
         for name in (SHOPPER_STATE, ITEM_STATE)
     ),
     Topic(DEAD_LETTERS, None, {**_LOG, "max.message.bytes": str(DEAD_LETTER_MAX_BYTES)}),

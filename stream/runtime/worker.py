@@ -56,8 +56,14 @@ STOP_LIMIT_S = 9.0
 EXIT_STOPPED, EXIT_CRASHED, EXIT_REFUSED = 0, 1, 2
 
 
-def run(settings: Settings, engine: Engine, make_learner: Callable[[], Learner]) -> int:
-    """Run a worker until it is told to stop (SIGINT, SIGTERM). Returns the exit code:
+def run(
+    settings: Settings,
+    engine: Engine,
+    make_learner: Callable[[], Learner],
+    renewed: Callable[[int], Effects],
+) -> int:
+    """Run a worker until it is told to stop (SIGINT, SIGTERM). `renewed` gives, by the time, what is to be
+    published again (`stream.renewal`). Returns the exit code:
 
     0 stopped as told, everything committed; 2 it cannot go on as things are (a `StreamError`, one sentence
     in the log); 1 something unforeseen (traceback in the log), or nothing moved for so long that a new start
@@ -74,16 +80,22 @@ def run(settings: Settings, engine: Engine, make_learner: Callable[[], Learner])
             raise SettingsError(
                 f"The folder {datadir} cannot be made ({error.strerror}): correct STREAM_DATADIR."
             ) from None
-        return asyncio.run(Worker(settings, engine, make_learner, datadir).run())
+        return asyncio.run(Worker(settings, engine, make_learner, renewed, datadir).run())
 
 
 class Worker:
     """Everything that one process runs: an event loop for all that is I/O, and the engine's own thread."""
 
     def __init__(
-        self, settings: Settings, engine: Engine, make_learner: Callable[[], Learner], datadir: Path
+        self,
+        settings: Settings,
+        engine: Engine,
+        make_learner: Callable[[], Learner],
+        renewed: Callable[[int], Effects],
+        datadir: Path,
     ) -> None:
         self._settings = settings
+        self._renewed = renewed
         self._engine = engine
         self._datadir = datadir
         stages = stages_of(engine, make_learner)
@@ -220,7 +232,9 @@ class Worker:
     def _due(self) -> Effects:
         """In the engine's thread."""
         with self._observer.tick_seconds.timed():
-            return self._engine.tick(now_ms(), VALUES_A_TICK)
+            due = self._engine.tick(now_ms(), VALUES_A_TICK)
+            due.values += self._renewed(now_ms()).values
+            return due
 
     def _phase(self) -> str | None:
         """What the worker does instead of working, as one reads it at /readyz."""

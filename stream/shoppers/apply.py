@@ -103,7 +103,7 @@ def apply(
         take_back(shoppers.histories[row.history], item, events.quantity[e])
     elif against:
         hide(history_of(shoppers, row), item)
-    elif code == LIKE and row.history > 0:
+    elif (code == LIKE or code == RATING) and row.history > 0:
         show_again(shoppers.histories[row.history], item)
     if code == CART:
         put_in_cart(history_of(shoppers, row), item)

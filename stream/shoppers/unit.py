@@ -41,6 +41,9 @@ from stream.state.interner import Interner, require_room
 CHUNK = 1024
 """Events applied by one call of the kernel: bounds the working memory, changes no result."""
 
+AHEAD_MS = 60_000
+"""Most that decay time runs ahead of the record, or one event from the future would outweigh everything."""
+
 OWED = 65_536
 """Shoppers remembered who could not be given any list yet: only before the first popularity arrives."""
 
@@ -107,18 +110,16 @@ class ShopperUnit:
     def apply(
         self,
         records: Sequence[Record],
-        ranker: Ranker,
-        model: str,
+        now: Now,
         sample: float,
-        now_ms: int,
         silent: bool,
         lists: ListsFor,
         scenarios: Scenarios,
     ) -> tuple[Effects, list[bytes]]:
         """One batch in, effects out, and the packed examples that came of it.
 
-        `sample` is the share of lists to be labelled, `model` the name of the model behind `ranker`;
-        `scenarios`: those beside `home`, whose lists are made once a batch.
+        `sample` is the share of lists to be labelled; `scenarios`: those beside `home`, whose lists are
+        made once a batch.
         """
         due = Due(self, scenarios)
         effects = Effects()
@@ -131,25 +132,21 @@ class ShopperUnit:
             decoded = decode(part, self.bounds)
             effects.refused += decoded.refused
             effects.rekeyed += decoded.rekeyed
-            self._apply(
-                decoded.batch, part[-1].offset, ranker, model, sample, now_ms, silent, latest, due, effects
-            )
+            self._apply(decoded.batch, part[-1].offset, now, sample, silent, latest, due, effects)
             if self._examples.filled.any():
                 examples += pack_examples(self._examples)
         if latest and lists is ListsFor.SHOPPERS and not silent:
-            self._publish_latest(latest, ranker, model, now_ms, effects)
+            self._publish_latest(latest, now, effects)
         if lists is not ListsFor.NOBODY and not silent:
-            effects.values += due.values(Now(ranker, model, now_ms))
+            effects.values += due.values(now)
         return effects, examples
 
     def _apply(
         self,
         batch: Batch,
         upto: int,
-        ranker: Ranker,
-        model: str,
+        now: Now,
         sample: float,
-        now_ms: int,
         silent: bool,
         latest: list[tuple[NDArray[np.int32], NDArray[np.int64]]] | None,
         due: Due,
@@ -158,9 +155,7 @@ class ShopperUnit:
         n = len(batch.offset)
         shopper = self.interner.intern(batch.users, n)
         item, sold = self.table.standing(self.table.numbers(batch.items, n))
-        # Decay time may not run ahead of the record by more than a minute, or one event from the
-        # future would outweigh everything.
-        decay_ts = np.minimum(batch.ts_ms, batch.record_ts_ms + 60_000)
+        decay_ts = np.minimum(batch.ts_ms, batch.record_ts_ms + AHEAD_MS)
         if n:
             self.table.reach(int(decay_ts.max()))
         gain, slow = np.empty(n), self.table.slow
@@ -185,7 +180,7 @@ class ShopperUnit:
         made = start = 0
         for stop, impression in [*shown, (n, None)]:
             rest = (
-                self.state, events, start, stop, used, ranker, self._outbox, self._examples, below,
+                self.state, events, start, stop, used, now.ranker, self._outbox, self._examples, below,
                 without_lists, self._lists, self._asked, made,
             )  # fmt: skip
             made = advance(*rest) if items is None else advance_at_once(items, *rest)
@@ -204,7 +199,7 @@ class ShopperUnit:
                 effects.messages += [Message("item-updates", None, value, q) for q, value in messages]
             effects.messages += self._merges(batch)
             if latest is None:
-                self._publish(made, shopper, batch.offset, now_ms, model, effects)
+                self._publish(made, shopper, batch.offset, now, effects)
             else:
                 latest.append((shopper, batch.offset))
             effects.event_ts_ms.append(batch.ts_ms)
@@ -241,8 +236,7 @@ class ShopperUnit:
         made: int,
         shopper: NDArray[np.int32],
         offset: NDArray[np.int64],
-        now_ms: int,
-        model: str,
+        now: Now,
         effects: Effects,
     ) -> None:
         asked = self._asked[:made]
@@ -262,17 +256,15 @@ class ShopperUnit:
                     del self._owed[number]
         ids = self.interner.texts(shopper[asked])
         values = self._writer.write(
-            self._lists, len(asked), self.table.interner.names, self.lineage_ms, offset[asked], now_ms,
-            model,
+            self._lists, len(asked), self.table.interner.names, self.lineage_ms, offset[asked], now.now_ms,
+            now.model,
         )  # fmt: skip
         effects.values.append(Values("recs", ids, values))
 
     def _publish_latest(
         self,
         latest: list[tuple[NDArray[np.int32], NDArray[np.int64]]],
-        ranker: Ranker,
-        model: str,
-        now_ms: int,
+        now: Now,
         effects: Effects,
     ) -> None:
         """A list for everybody who had an event and is still known, its version that of the last one."""
@@ -286,47 +278,45 @@ class ShopperUnit:
         self.state.rows["explored"][numbers] = 0
         for at in range(0, len(numbers), CHUNK):
             some = numbers[at : at + CHUNK]
-            settle_windows(self.state.rows, some, self.table.facts)
-            make_lists(self.state.rows, self.state.histories, some, ranker, self._lists, self._asked)
-            self._publish(len(some), some, offset[at : at + CHUNK], now_ms, model, effects)
+            self._make(some, now.ranker)
+            self._publish(len(some), some, offset[at : at + CHUNK], now, effects)
 
-    def owed(self, ranker: Ranker, model: str, now_ms: int, limit: int) -> Effects:
+    def _make(self, shoppers: NDArray[np.int32], ranker: Ranker) -> None:
+        """Lists for up to `CHUNK` shoppers as they stand; `_asked` is negative where there is none."""
+        settle_windows(self.state.rows, shoppers, self.table.facts)
+        make_lists(self.state.rows, self.state.histories, shoppers, ranker, self._lists, self._asked)
+
+    def owed(self, now: Now, limit: int) -> Effects:
         """Lists for shoppers who could not be given one when their event came (a cold start of the
         whole system), now that something is known. At most `limit` at once."""
         effects = Effects()
-        if not self._owed or not ranker.leaders.overall[0]:
+        if not self._owed or not now.ranker.leaders.overall[0]:
             return effects
         shoppers = list(self._owed)[: min(limit, CHUNK)]
         offsets = [self._owed.pop(number) for number in shoppers]
         numbers = np.array(shoppers, np.int32)
-        settle_windows(self.state.rows, numbers, self.table.facts)
-        make_lists(self.state.rows, self.state.histories, numbers, ranker, self._lists, self._asked)
-        self._publish(len(shoppers), numbers, np.array(offsets, np.int64), now_ms, model, effects)
+        self._make(numbers, now.ranker)
+        self._publish(len(shoppers), numbers, np.array(offsets, np.int64), now, effects)
         return effects
 
-    def lists_of(
-        self, numbers: NDArray[np.int32], ranker: Ranker, model: str, now_ms: int, scenarios: Scenarios
-    ) -> list[Values]:
+    def lists_of(self, numbers: NDArray[np.int32], now: Now, scenarios: Scenarios) -> list[Values]:
         """Lists for up to `CHUNK` shoppers, apart from any event, of all scenarios that they have any of.
 
         Their version is that of the last record in the unit: not below any that was given out before, and
         below every one to come.
         """
-        lists = self._lists
-        settle_windows(self.state.rows, numbers, self.table.facts)
-        make_lists(self.state.rows, self.state.histories, numbers, ranker, lists, self._asked)
+        self._make(numbers, now.ranker)
         some = np.flatnonzero(self._asked[: len(numbers)] >= 0)
         if not len(some):
             return []
         lineage_ms, offset = place(self.lineage_ms, self.position)
         offsets = np.full(len(numbers), offset, np.int64)
         values = self._writer.write(
-            lists.part(some), len(some), self.table.interner.names, lineage_ms,
-            offsets[: len(some)], now_ms, model,
+            self._lists.part(some), len(some), self.table.interner.names, lineage_ms,
+            offsets[: len(some)], now.now_ms, now.model,
         )  # fmt: skip
         out = [Values("recs", self.interner.texts(numbers[some]), values)]
         for name in scenarios.of_shoppers:
             mine = numbers[scenarios.concern(name, self.state.rows[numbers], self.state.histories)]
-            now = Now(ranker, model, now_ms)
             out += lists_of(self, scenarios, name, mine, offsets[: len(mine)], now, lineage_ms)
         return out

@@ -135,7 +135,7 @@ def no_room(what: str, setting: str) -> StreamError:
 
 
 @kernel
-def _probe(names: Names, table: NDArray[np.int32], h: np.uint64) -> int:
+def _probe(table: NDArray[np.int32], h: np.uint64) -> int:
     """Position of the first slot to look at for hash `h`."""
     return np.int64(h & np.uint64(len(table) - 1))  # type: ignore[return-value]
 
@@ -144,7 +144,7 @@ def _probe(names: Names, table: NDArray[np.int32], h: np.uint64) -> int:
 def _find(
     blob: NDArray[np.uint8], start: int, stop: int, h: np.uint64, names: Names, table: NDArray[np.int32]
 ) -> int:
-    at = _probe(names, table, h)
+    at = _probe(table, h)
     while table[at] >= 0:
         entry = names.entries[table[at]]
         if entry.hash == h and entry.length == stop - start:
@@ -170,12 +170,12 @@ def _look_ahead(
             stop += 1
         ahead.stop[k] = stop
         ahead.hash[k] = hash64(blob, start, stop)
-        prefetch(table, _probe(names, table, ahead.hash[k]), 0)
+        prefetch(table, _probe(table, ahead.hash[k]), 0)
         start = stop + 1
     for k in range(count):
-        prefetch(names.entries, table[_probe(names, table, ahead.hash[k])], 0)
+        prefetch(names.entries, table[_probe(table, ahead.hash[k])], 0)
     for k in range(count):
-        number = table[_probe(names, table, ahead.hash[k])]
+        number = table[_probe(table, ahead.hash[k])]
         if number >= 0:
             prefetch(names.arena, names.entries[number].start, 0)
 
@@ -220,7 +220,7 @@ def _intern(
                 entry.length = length
                 entry.hash = h
                 counts[_LIVE] += 1
-                at = _probe(names, table, entry.hash)
+                at = _probe(table, entry.hash)
                 while table[at] >= 0:
                     at = (at + 1) & (len(table) - 1)
                 table[at] = number
@@ -233,7 +233,7 @@ def _refill(names: Names, table: NDArray[np.int32], used: int) -> None:
     for number in range(used):
         h = names.entries[number].hash
         if h != np.uint64(0):
-            at = _probe(names, table, h)
+            at = _probe(table, h)
             while table[at] >= 0:
                 at = (at + 1) & (len(table) - 1)
             table[at] = number
@@ -249,14 +249,14 @@ def _release(
 ) -> None:
     mask = len(table) - 1
     for number in numbers:
-        at = _probe(names, table, names.entries[number].hash)
+        at = _probe(table, names.entries[number].hash)
         while table[at] != number:
             at = (at + 1) & mask
         # Backward-shift deletion keeps probe chains whole without tombstones.
         hole = at
         at = (at + 1) & mask
         while table[at] >= 0:
-            home = _probe(names, table, names.entries[table[at]].hash)
+            home = _probe(table, names.entries[table[at]].hash)
             if ((at - home) & mask) >= ((at - hole) & mask):
                 table[hole] = table[at]
                 hole = at

@@ -7,6 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from stream.effects import Effects
 from stream.errors import StreamError
 from stream.runtime.settings import Settings
 from stream.runtime.worker import run
@@ -17,4 +18,4 @@ if __name__ == "__main__":
         settings = Settings.load()
     except StreamError as error:
         sys.exit(str(error))
-    sys.exit(run(settings, FakeEngine(float(sys.argv[1])), FakeLearner))
+    sys.exit(run(settings, FakeEngine(float(sys.argv[1])), FakeLearner, lambda now_ms: Effects()))

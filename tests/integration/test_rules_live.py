@@ -170,9 +170,13 @@ async def test_rules_are_put_whole_or_not_at_all_and_listed(settings: Settings, 
     assert said.startswith("error: The rule 'bad' in ")
     assert "missing required field `where`" in said
     assert await read_all(settings, "rules") == []
-    # An attribute that no item may have had yet is no reason to refuse it here.
     rules = {"r": {"kind": "exclude", "where": {"attribute": "colour", "is": "red"}}}
     file.write_text(json.dumps(rules))
+    code, said = stream(settings, "rules", "put", str(file))
+    assert code == 2
+    assert "names the attribute 'colour', which no item of the catalogue has; allowed are age_days, " in said
+    assert await read_all(settings, "rules") == []
+    await produce(settings, "items", [(b"x", b'{"item_id":"x","attributes":{"colour":"red"}}', None)])
     assert stream(settings, "rules", "put", str(file), "--json") == (0, '{"put": ["r"]}\n')
     code, said = stream(settings, "rules", "list", "--json")
     assert (code, json.loads(said)) == (0, {"rules": rules})

@@ -273,9 +273,9 @@ def reference(events: Sequence[dict[str, Any]]) -> tuple[dict, dict, dict, dict]
                 if line[0] == item:
                     taken = min(left, line[1])
                     line[1], left = line[1] - taken, left - taken
-        elif (kind == "hide" or e.get("rating", 5.0) < 2.5) and item not in s["hidden"]:
-            s["hidden"].append(item)
-        elif kind == "like" and item in s["hidden"]:
+        elif kind == "hide" or e.get("rating", 5.0) < 2.5:
+            s["hidden"] += [item] if item not in s["hidden"] else []
+        elif kind in ("like", "rating") and item in s["hidden"]:
             s["hidden"].remove(item)
         if kind in ("view", "cart", "like", "rating", "purchase"):
             for k, other in enumerate(s["window"] if s["window"][:1] != [item] else ()):

@@ -55,6 +55,11 @@ class FakeRedis:
         self.values = {}
 
 
+def test_every_reason_without_shoppers_behind_it_has_words():
+    for reason in REASONS:
+        assert (reason in stream.values.DID) != bool(stream.values.in_words(reason, None, 0)), reason
+
+
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     """What Redis holds."""

@@ -5,8 +5,12 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from stream.effects import ListsFor
+import pytest
+
+from stream.effects import Effects, ListsFor
+from stream.items.catalogue import REMOVED_SHARE
 from stream.learn.examples import places_of, unpack_examples
+from stream.pricing import Mode, PricingConfig
 from stream.shoppers.describe import describe, shoppers_of
 from tests.unit.core_helpers import (
     MINUTE_MS,
@@ -71,6 +75,31 @@ def test_an_item_that_was_removed_before_anybody_saw_it_stays_removed():
     assert items_of(worker.feed(log([event("view", "z", "live", T0 + 20)], 20)), "z") == ["other"]
 
 
+def test_a_removed_item_keeps_its_number_so_that_it_stays_removed_whoever_comes_to_it():
+    worker = Worker(max_items=64)
+    worker.engine.control("items", b"dead", None)
+    for k in range(2 * worker.engine.table.interner.capacity):
+        worker.run(log([event("view", f"u{k % 3}", f"i{k}", T0 + k * 1_000)], first=k))
+    (number,) = worker.engine.table.numbers(b"dead", 1)
+    assert worker.engine.table.facts.item["withdrawn"][number]
+
+
+def test_of_removed_items_the_latest_are_remembered():
+    worker = Worker(max_items=64)
+    most = worker.engine.table.interner.capacity // REMOVED_SHARE
+    for k in range(most + 3):
+        worker.engine.control("items", b"i%d" % k, None)
+    assert list(worker.engine.catalogue.removed) == [b"i%d" % k for k in range(3, most + 3)]
+
+
+@pytest.mark.parametrize("stock", [2**31, 2**64 - 1])
+def test_a_stock_that_never_runs_out_is_a_stock(stock: int):
+    worker = Worker(pricing=PricingConfig(mode=Mode.AUTO))
+    assert worker.engine.control("items", b"a", b'{"item_id":"a","stock":%d}' % stock) is None
+    worker.run(log([event("view", f"u{k}", "a", T0 + k, price=9.0) for k in range(50)]))
+    assert lists(Effects(values=worker.talk(T0 + 60_000)), "price")
+
+
 def test_cold_start_falls_to_the_category_and_then_to_what_is_popular():
     worker = Worker()
     for name, category in {"p1": "shoes", "p2": "shoes", "x": "shoes", "h": "hats"}.items():
@@ -83,7 +112,7 @@ def test_cold_start_falls_to_the_category_and_then_to_what_is_popular():
     worker.talk()
     _, value = lists(worker.feed(log([event("view", "me", "x", T0 + 20)], 20)))[0]
     assert value["items"] == ["p1", "p2", "h"]
-    assert value["reasons"] == ["category", "category", "trending"]
+    assert value["reasons"] == ["category", "category", "popular"]
     _, value = lists(worker.feed(log([event("search", "you", ts=T0 + 21, query="?")], 21)))[0]
     assert value["items"] == ["h", "p1", "p2", "x"], "x is not popular yet, but somebody has looked at it"
 

@@ -282,3 +282,27 @@ def test_the_scenario_says_how_long_lists_are_and_where_they_come_from():
     assert next_list(worker, 601)["items"][:2] == found["items"][1:]
     assert len(next_list(worker, 602)["items"]) == 3
     assert Engine(EngineConfig(max_items=512)).config.scenarios == HOME_ALONE
+
+
+def test_what_rules_ask_for_is_found_though_it_ranks_nowhere(worker: Worker):
+    """A shop in a shop: none of it is like what the shopper looks at, but it is popular enough."""
+    far = [f"far{k}" for k in range(12)]
+    for item in far:
+        facts = {"item_id": item, "brand": "Far", "category": "far"}
+        worker.engine.control("items", item.encode(), msgspec.json.encode(facts))
+    views = [event("view", f"w{k // 12}", far[k % 12], T0 + 700_000 + k) for k in range(120)]
+    worker.run(log(views, 700), range(10, 120, 10))
+    worker.talk(T0 + 10_000)
+    # So many candidates that none of the popular ones is one.
+    assert not set(far) & set(next_list(worker, 900)["items"])
+    say(worker, "only", kind="include-only", where={"attribute": "brand", "is": "Far"})
+    under = next_list(worker, 901)
+    assert set(under["items"]) == set(far)
+    assert set(under["reasons"]) <= {"popular", "category", "trending", "related"}
+    assert under["scores"] == sorted(under["scores"], reverse=True)
+    worker.engine.tick(T0 + 20_000)
+    assert not worker.engine.metrics.rules_relaxed
+    say(worker, "only", kind="include-only", where=NOTHING_FITS)
+    assert len(next_list(worker, 902)["items"]) == 20
+    worker.engine.tick(T0 + 30_000)
+    assert worker.engine.metrics.rules_relaxed == {"only": 1}

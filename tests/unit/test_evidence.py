@@ -184,7 +184,7 @@ def test_a_list_that_nothing_stands_behind_is_as_short_as_before():
     effects = worker.feed(log([event("view", "me", "new", T0 + 9_000)], 900))
     told = lists(effects)[-1][1]
     assert set(told) == {"version", "generated_at", "model", "items", "scores", "reasons"}
-    assert {item.sentence() for item in shown(effects.values[0].values[0])} == {"many look at it now"}
+    assert {item.sentence() for item in shown(effects.values[0].values[0])} == {"popular in the shop"}
 
 
 def test_rows_of_other_workers_tell_what_their_owners_publish():

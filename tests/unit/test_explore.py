@@ -120,6 +120,13 @@ def test_nothing_is_put_between_what_rules_gave_places_to():
         assert value["items"][5] == "i7"
 
 
+def test_a_rule_that_does_not_hold_for_a_list_keeps_nothing_new_out_of_it():
+    worker = shop(1.0)
+    pin = {"kind": "pin", "item": "i7", "position": 6, "context": {"attribute": "category", "is": "garden"}}
+    assert worker.engine.control("rules", b"r", msgspec.json.encode(pin)) is None
+    assert all("explored" in value for value in seen(worker, 20))
+
+
 def test_a_shopper_is_not_shown_what_they_hid_or_have_looked_at():
     worker = shop(1.0)
     for k, kind in enumerate(("hide", "view", "purchase")):

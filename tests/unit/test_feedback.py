@@ -58,10 +58,12 @@ def test_what_is_liked_is_more_popular_than_before(kind: str, fields: dict[str, 
     assert shopper_states(anna.worker.engine)["anna"]["hidden"] == []
 
 
-def test_a_like_shows_what_was_hidden_again():
+@pytest.mark.parametrize(("kind", "rating"), [("like", None), ("rating", 5.0)])
+def test_a_like_or_a_good_rating_shows_what_was_hidden_again(kind: str, rating: float | None):
     anna = Anna()
     anna.list_after("hide", "b")
-    anna.list_after("like", "b")
+    assert "b" not in anna.list_after("view", "a")
+    anna.list_after(kind, "b", **({"rating": rating} if rating else {}))
     assert "b" in anna.list_after("view", "a")
 
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from stream.effects import Effects, Message
 from stream.events.records import LogRecord
+from stream.runtime.scenarios import load
 from stream.shoppers.merge import LEFT, take_over
 from stream.shoppers.row import RECENT, SHOPPER
-from tests.unit.core_helpers import MINUTE_MS, T0, Worker, event, items_of, log, shopper_states
+from tests.unit.core_helpers import MINUTE_MS, T0, Worker, event, items_of, lists, log, shopper_states
 
 OF = {"anna": 0, "anon": 1}
 
@@ -22,8 +23,8 @@ OF = {"anna": 0, "anon": 1}
 class Shop:
     """A worker with two partitions of events: Anna's, and that of whom she was before she logged in."""
 
-    def __init__(self) -> None:
-        self.worker = Worker(sources=2)
+    def __init__(self, **config: Any) -> None:
+        self.worker = Worker(sources=2, **config)
         self.logs: list[list[LogRecord]] = [[], []]
         self.follow: list[Message] = []
 
@@ -69,6 +70,17 @@ def browse(shop: Shop) -> None:
         shop.say("view", "anon", item, session_id="s")
     shop.say("purchase", "anon", "b", session_id="s", order_id="2", quantity=2)
     shop.say("hide", "anon", "c", session_id="s")
+
+
+def test_the_visitors_cart_is_the_shoppers_at_once_and_so_is_what_goes_with_it():
+    shop = Shop(scenarios=load())
+    browse(shop)
+    shop.say("cart", "anon", "d", session_id="s")
+    shop.say("identify", "anna", session_id="anon")
+    ((user, cart),) = lists(shop.settle(), "recs-cart")
+    assert user == "anna"
+    assert not {"d", "ring", "b", "c"} & set(cart["items"])
+    assert cart["items"]
 
 
 def test_what_a_visitor_did_is_the_shoppers_after_login():

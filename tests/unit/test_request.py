@@ -129,7 +129,7 @@ def test_anchors_come_before_what_the_shopper_looked_at():
 def test_whoever_is_not_known_is_shown_what_is_popular_of_the_category(worker: Worker):
     made = ask(worker, None)
     assert len(made.items) == 20
-    assert set(made.reasons) == {"trending"}
+    assert set(made.reasons) == {"popular"}
     of_category = ask(worker, None, category="c2", length=5)
     assert len(of_category.items) == 5
     assert not made.relaxed

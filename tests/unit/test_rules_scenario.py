@@ -30,9 +30,9 @@ def test_scenarios_beside_home_are_shipped():
     assert {name: scenario.after for name, scenario in shipped.items()} == {
         "home": ("every",),
         "product": (),
-        "cart": ("cart", "remove_from_cart"),
-        "email": ("session", "cart", "purchase"),
-        "buy-again": ("purchase", "return"),
+        "cart": ("cart", "remove_from_cart", "purchase", "hide", "rating", "identify"),
+        "email": ("session", "cart", "purchase", "hide", "rating", "identify"),
+        "buy-again": ("purchase", "return", "hide", "rating", "identify"),
     }
     assert [name for name in shipped if shipped[name].key == "item"] == ["product"]
     assert shipped["buy-again"].sources == ("bought-before",)

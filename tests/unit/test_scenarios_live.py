@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.effects import Effects, ListsFor
+from stream.effects import BESIDE, Effects, ListsFor
 from stream.refill import Refill
 from stream.rules.scenario import parse
 from stream.runtime.scenarios import load
@@ -66,7 +66,7 @@ def test_lists_are_made_after_their_events_only_and_hold_what_they_should(events
             assert set(value["items"]) == set(state.bought) - set(state.hidden)
         for _, value in lists(effects, "recs-email"):
             assert not set(state.recent) & set(value["items"])
-            assert value["version"].endswith(f"{400 + n:016d}")
+            assert value["version"].endswith(f"{BESIDE + 400 + n:016d}")
 
 
 @given(visits(), st.lists(st.integers(0, 30), max_size=5))
@@ -179,8 +179,35 @@ def test_a_backlog_gives_each_shopper_one_list_of_each_scenario_that_is_due():
     effects = worker.engine.shoppers(0, log(events, 400), T0, lists=ListsFor.SHOPPERS)
     assert sorted(values.kind for values in effects.values) == ["recs", "recs-cart", "recs-email"]
     ((_, value),) = lists(effects, "recs-cart")
-    assert value["version"].endswith(f"{402:016d}")
+    assert value["version"].endswith(f"{BESIDE + 402:016d}")
     assert not worker.engine.shoppers(0, log(events, 500), T0, lists=ListsFor.NOBODY).values
+
+
+def test_what_is_said_of_another_scenarios_list_is_not_said_of_home():
+    worker = started()
+    effects = worker.feed(log([happens(0, "cart", "u", "i1")], 400))
+    ((_, cart),), ((_, home),) = lists(effects, "recs-cart"), lists(effects)
+    shown = home["items"][:3]
+    ring = worker.engine.shopper_units[0].state.waiting.ring
+    for n, (version, confirmed) in enumerate(((cart["version"], 0), (home["version"], 1)), 1):
+        worker.feed(log([happens(n, "impression", "u", items=shown, request_id=version)], 400 + n))
+        assert int(ring["confirmed"].sum()) == confirmed
+
+
+@pytest.mark.parametrize("kind", ["hide", "rating"])
+def test_what_a_shopper_does_not_want_leaves_every_list_at_once(kind):
+    worker = started()
+    effects = worker.feed(log([happens(0, "purchase", "u", "i2"), happens(1, "cart", "u", "i1")], 400))
+    ((_, cart),), ((_, again),) = lists(effects, "recs-cart"), lists(effects, "recs-buy-again")
+    unwanted = cart["items"][0]
+    said = [happens(2, kind, "u", unwanted, **({"rating": 1.0} if kind == "rating" else {}))]
+    said.append(happens(3, kind, "u", "i2", **({"rating": 1.0} if kind == "rating" else {})))
+    effects = worker.feed(log(said, 402))
+    found = {each: lists(effects, each)[-1][1]["items"] for each in kinds_of(effects, "u")}
+    assert found.keys() == {"recs", "recs-cart", "recs-email", "recs-buy-again"}
+    assert again["items"] == ["i2"]
+    for items in found.values():
+        assert not {unwanted, "i2"} & set(items)
 
 
 # -- item pages --------------------------------------------------------------------------------------

@@ -98,10 +98,9 @@ class _Course:
 
     async def _send(self, sink: Any) -> None:
         looked, sent = 0.0, 0
-        step_s = STEP_S
         while not self._feed.done:
             began = time.monotonic()
-            messages = self._feed.step(step_s)
+            messages = self._feed.step(STEP_S)
             await sink.send(messages=messages)
             sent += sum(message.topic == "events" for message in messages)
             if self._feed.waits:

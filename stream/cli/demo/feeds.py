@@ -76,7 +76,6 @@ class ShopFeed:
         self.done = self.waits = False
         self.shoppers: set[str] = set()
         self.last: Event | None = None
-        self._forever = forever
         self._fast_until_ms = self.shop.clock_ms + HISTORY_DAYS * DAY_MS
         self._wait_ms = self.shop.clock_ms + WAITS_EVERY_DAYS * DAY_MS
         self._end_ms = now_ms

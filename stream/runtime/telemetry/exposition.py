@@ -16,13 +16,13 @@ from prometheus_client.registry import Collector
 
 from stream.runtime.telemetry.families import FAMILIES, Family
 from stream.runtime.telemetry.histogram import Reading
-from stream.runtime.telemetry.observer import Values
+from stream.runtime.telemetry.observer import Readings
 
 
 class SampleCollector(Collector):
     """Renders the latest values, whatever thread asks: they were gathered before, and nothing waits."""
 
-    def __init__(self, latest: Callable[[], Values]) -> None:
+    def __init__(self, latest: Callable[[], Readings]) -> None:
         self._latest = latest
 
     def collect(self) -> Iterable[Metric]:
@@ -31,7 +31,7 @@ class SampleCollector(Collector):
         return [_metric(family, values.get(family.name, {})) for family in FAMILIES]
 
 
-def registry(latest: Callable[[], Values]) -> CollectorRegistry:
+def registry(latest: Callable[[], Readings]) -> CollectorRegistry:
     """Our metrics, with the client library's own about process, interpreter and garbage collection."""
     found = CollectorRegistry()
     found.register(SampleCollector(latest))

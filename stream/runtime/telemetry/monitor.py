@@ -16,12 +16,12 @@ from prometheus_client.exposition import choose_encoder
 
 from stream.runtime.settings import Settings
 from stream.runtime.telemetry.exposition import registry
-from stream.runtime.telemetry.observer import Observer, Sample, Values
+from stream.runtime.telemetry.observer import Observer, Readings, Sample
 from stream.runtime.telemetry.probe import who_is_away
 from stream.runtime.telemetry.pulse import ENGINE, EVERY_S, Guard, Pulse
 from stream.runtime.telemetry.readiness import Readiness
 from stream.runtime.telemetry.server import Answer, Server
-from stream.runtime.telemetry.watchdog import Stalled, Watchdog
+from stream.runtime.telemetry.watchdog import STALL_S, Stalled, Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Monitor:
         self._guard = Guard(self._pulse, code)
         self._watchdog = Watchdog()
         self._readiness = Readiness()
-        self._values: Values = {}
+        self._values: Readings = {}
         self._lag_s: dict[str, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._server: Server
@@ -110,16 +110,15 @@ class Monitor:
         stalled = self._watchdog.see(now_s, {} if excused else sample.unfinished)
         if stalled is None:
             return
-        limit_s = self._watchdog.limit_s
         self._watchdog.rest()
         # Nobody has complained, but aiokafka waits in silence too.
         away = await self._probe(stalled.rpartition("-")[0])
         if away is not None:
-            log.warning("Nothing was committed for %.0f s: waiting for %s to serve again.", limit_s, away)
+            log.warning("Nothing was committed for %.0f s: waiting for %s to serve again.", STALL_S, away)
             return
         self._fail(
             Stalled(
-                f"Nothing of {stalled} was committed for {limit_s:.0f} s although records wait and Kafka and "
+                f"Nothing of {stalled} was committed for {STALL_S:.0f} s although records wait and Kafka and "
                 "Redis serve: the worker ends, to be started anew."
             )
         )

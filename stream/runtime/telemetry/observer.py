@@ -24,7 +24,7 @@ from stream.runtime.units import Units
 ALL = "all"
 """Stage of a step that serves all of them."""
 
-Values = dict[str, dict[tuple[str, ...], float | Reading]]
+Readings = dict[str, dict[tuple[str, ...], float | Reading]]
 """By metric and by the values of its labels."""
 
 _ENGINE = {
@@ -57,7 +57,7 @@ _STATE_STAGES = {"shoppers": SHOPPER_STATE, "items": ITEM_STATE}
 _QUALITY = {"stream_model_hit_ratio": "hr@20", "stream_model_reciprocal_rank_ratio": "mrr@20"}
 
 
-class Group(Protocol):
+class Consumer(Protocol):
     """What is asked of the consumer (`stream.runtime.transport.Consumer`)."""
 
     away: bool
@@ -82,7 +82,7 @@ class Sample:
     lag_s: dict[str, float]
     unfinished: dict[str, int]
     away: str | None
-    values: Values
+    values: Readings
 
 
 class Observer:
@@ -105,7 +105,7 @@ class Observer:
         self._freshness = freshness
         self._even_ms: dict[TP, int] = {}
         self._version = _version()
-        self.group: Group | None = None
+        self.group: Consumer | None = None
         self.tick_seconds = Histogram(STEP_EDGES_S)
 
     async def look(self) -> Sample:
@@ -151,7 +151,7 @@ class Observer:
         units: dict[str, int],
         lag: dict[str, int],
         lag_s: dict[str, float],
-    ) -> Values:
+    ) -> Readings:
         outbox, stages = self._outbox, [lane.stage.name for lane in self._lanes]
         group_away = self.group is not None and self.group.away
         steps: dict[tuple[str, ...], float | Reading] = {
@@ -164,7 +164,7 @@ class Observer:
         if self.group is not None:
             steps["commit", ALL] = self.group.commit_seconds.read()
         quality: dict[str, dict[str, float]] = engine.get("quality") or {}
-        values: Values = {name: {(): engine.get(counter, 0)} for name, counter in _ENGINE.items()}
+        values: Readings = {name: {(): engine.get(counter, 0)} for name, counter in _ENGINE.items()}
         values |= {
             "stream_worker_info": {(self._version,): 1},
             "stream_rebalances_total": {(): self.group.rebalances if self.group is not None else 0},
@@ -218,7 +218,7 @@ class Observer:
         return values | _of_challengers(engine)
 
 
-def _of_challengers(engine: Mapping[str, Any]) -> Values:
+def _of_challengers(engine: Mapping[str, Any]) -> Readings:
     """How challengers stand, as the learner last said."""
     found = engine.get("challengers") or {}
     lists = engine.get("challenged_lists") or {}

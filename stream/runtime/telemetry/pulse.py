@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from stream.runtime.telemetry.watchdog import Watchdog
+from stream.runtime.telemetry.watchdog import STALL_S, Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Guard:
         log.error(
             "%s has not answered for %.0f s: the worker ends, to be started anew.",
             stuck.capitalize(),
-            self._watchdog.limit_s,
+            STALL_S,
         )
         self._end(self._code)
         return True

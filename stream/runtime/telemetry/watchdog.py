@@ -28,8 +28,7 @@ class _Watched:
 class Watchdog:
     """Looks at any number of things by name; each stands at a mark, which changes as it gets on."""
 
-    def __init__(self, limit_s: float = STALL_S) -> None:
-        self.limit_s = limit_s
+    def __init__(self) -> None:
         self._seen_s: float | None = None
         self._watched: dict[str, _Watched] = {}
 
@@ -55,7 +54,7 @@ class Watchdog:
                 watched.stood_s += passed_s
         late = [(watched.stood_s, name) for name, watched in self._watched.items()]
         stood_s, name = max(late, default=(0.0, ""))
-        return name if stood_s > self.limit_s else None
+        return name if stood_s > STALL_S else None
 
     def rest(self) -> None:
         """Begin every count anew."""
