@@ -37,9 +37,10 @@ _TIMEOUTS = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
 
 class Recommended(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     """One place of a list. `score` only orders its own list; `reason` is viewed, bought, led_to (bought
-    by others after what this shopper looked at), category, trending, popular (in the shop), related (by two steps), again (seen or
-    bought before), pinned (by a rule of the shop), alike (new, and like the last item looked at), interest
-    (of what the shopper stated or searched for) or new (put there to find out what it is worth).
+    by others after what this shopper looked at), category, trending, popular (in the shop), related (by two
+    steps), again (seen or bought before), pinned (by a rule of the shop), alike (new, and like the last item
+    looked at), interest (of what the shopper stated or searched for) or new (put there to find out what it is
+    worth).
 
     `because`: the item that the shopper looked at and that is the reason, if one is. `shoppers`: how many
     distinct shoppers are behind it, at least; 0 where that is fewer than five, or nothing that is counted.

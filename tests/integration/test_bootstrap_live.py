@@ -56,7 +56,7 @@ async def test_history_and_live_events_overlap_and_count_once(fleet: Fleet, tmp_
     bad = b'{"type":"view","user_id":"u"}'
     facts = [b'{"type":"item","item_id":"%s","stock":1}' % name for name in (b"lamp", b"desk")]
     file = written(tmp_path / "past.jsonl", past, bad, *facts)
-    code, told, err = cli("bootstrap", str(file), "--format", "jsonl")
+    code, told, err = cli.here("bootstrap", str(file), "--format", "jsonl")
     assert (code, err.count("\n")) == (0, 1), err
     assert told["events"] == 300
     assert told["left_to_log"] == {"same_id": 100, "after_until": 0}
@@ -68,14 +68,14 @@ async def test_history_and_live_events_overlap_and_count_once(fleet: Fleet, tmp_
     assert told_items == {b"lamp": b'{"item_id":"lamp","stock":7}', b"desk": b'{"item_id":"desk","stock":1}'}
 
     # Everybody in the history can be given a list before a worker has ever run.
-    code, filled, err = cli("rebuild", "--days", "1000", "--per-s", "100000")
+    code, filled, err = cli.here("rebuild", "--days", "1000", "--per-s", "100000")
     assert (code, filled["recs"]) == (0, len({event.user_id for event in events[:300]})), err
     assert all(fleet.reads.get(key_of(settings.prefix, "recs", event.user_id)) for event in past[:300])
 
     fleet.start(1)
-    fleet.wait_quiet(150)
+    fleet.wait_applied(150)
     await produce(settings, "events", rows(rest))
-    fleet.wait_quiet(len(events) - 300)
+    fleet.wait_applied(len(events) - 300)
     # A retry of what only the file held.
     await produce(settings, "events", rows(events[290:300]))
     fleet.wait_quiet(len(events) - 300)
@@ -93,7 +93,7 @@ async def test_a_file_with_ids_of_its_own_is_cut_at_a_time(fleet: Fleet, tmp_pat
     settings, cli = fleet.settings, Cli(fleet.settings)
     cut_ms = to_ms(events[300].ts)
     before = [event for event in events if to_ms(event.ts) < cut_ms]
-    assert cli("topics", "create")[0] == 0
+    assert cli.here("topics", "create")[0] == 0
     # The log's own times are those of today: let the shop be of tomorrow.
     ahead_ms = int(datetime.now(UTC).timestamp() * 1000) - cut_ms + 60_000
     events = [msgspec.structs.replace(event, ts=to_ms(event.ts) + ahead_ms) for event in events]
@@ -103,14 +103,14 @@ async def test_a_file_with_ids_of_its_own_is_cut_at_a_time(fleet: Fleet, tmp_pat
     file = written(tmp_path / "export.jsonl", renamed(events[:360]))
     settings_ahead = {"STREAM_MAX_AHEAD_S": "1e8"}
     cli.environment |= settings_ahead
-    code, told, err = cli("bootstrap", str(file), "--format", "jsonl")
+    code, told, err = cli.here("bootstrap", str(file), "--format", "jsonl")
     assert (code, told) == (2, {})
     assert "60 events of export.jsonl are no older than the first record" in err
     assert "--until 20" in err
     assert await committed(settings, "events") == {}
     assert await read_all(settings, "shopper-state") == []
-    assert cli("bootstrap", str(file), "--format", "jsonl", "--until", "soon")[0] == 2
-    code, told, err = cli("bootstrap", str(file), "--format", "jsonl", "--until", str(cut_ms + ahead_ms))
+    assert cli.here("bootstrap", str(file), "--format", "jsonl", "--until", "soon")[0] == 2
+    code, told, err = cli.here("bootstrap", str(file), "--format", "jsonl", "--until", str(cut_ms + ahead_ms))
     assert code == 0, err
     assert told["events"] == len(before) == 300
     assert told["left_to_log"] == {"same_id": 0, "after_until": 60}
@@ -120,16 +120,16 @@ async def test_where_there_is_state_or_a_worker_nothing_is_changed(fleet: Fleet,
     events = shop_log()[:100]
     settings, cli = fleet.settings, Cli(fleet.settings)
     file = written(tmp_path / "past.jsonl", events[:50])
-    code, _, err = cli("bootstrap", str(tmp_path / "none.jsonl"), "--format", "jsonl")
+    code, _, err = cli.here("bootstrap", str(tmp_path / "none.jsonl"), "--format", "jsonl")
     assert (code, "There is no file" in err) == (2, True)
     fleet.start(1)
-    code, _, err = cli("bootstrap", str(file), "--format", "jsonl")
+    code, _, err = cli.here("bootstrap", str(file), "--format", "jsonl")
     assert (code, "has members: stop its workers" in err) == (2, True)
     await produce(settings, "events", rows(events[50:]))
-    fleet.wait_quiet(50)
+    fleet.wait_applied(50)
     fleet.stop()
     before = await committed(settings, "events"), len(await read_all(settings, "shopper-state"))
-    code, _, err = cli("bootstrap", str(file), "--format", "jsonl")
+    code, _, err = cli.here("bootstrap", str(file), "--format", "jsonl")
     assert (code, "has state of its own" in err, err.count("\n")) == (2, True, 1)
     assert (await committed(settings, "events"), len(await read_all(settings, "shopper-state"))) == before
     # The way out: a group of its own reads the log from its beginning, on top of the file.

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka.partitioner import murmur2
+from typer.testing import CliRunner
 
+from stream.cli.app import app
 from stream.client import Client
 from stream.local import Stack
 from stream.runtime.settings import Settings
@@ -62,6 +66,16 @@ class Cli:
             text=True,
         )
         return done.returncode, json.loads(done.stdout) if done.stdout else {}, done.stderr
+
+    def here(self, *args: str) -> tuple[int, dict[str, Any], str]:
+        """The same in this process, which has read all code already: for the second call of a kind."""
+        levels = {name: logging.getLogger(name).level for name in ("aiokafka", "stream")}
+        # Tests that are coroutines have a loop in this thread, and so have most commands.
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(CliRunner().invoke, app, [*args, "--json"], env=self.environment).result()
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+        return done.exit_code, json.loads(done.stdout) if done.stdout else {}, done.stderr
 
     def verdicts(self) -> tuple[int, dict[str, str]]:
         """What `doctor` says."""

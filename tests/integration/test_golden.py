@@ -130,8 +130,8 @@ class Fleet:
         owned = sum(len(status["partitions"].get("shoppers", {})) for status in held)
         return held if owned == PARTITIONS else []
 
-    def wait_quiet(self, events: int) -> None:
-        """Until `events` are applied in all and nothing has been published for a while."""
+    def wait_applied(self, events: int) -> None:
+        """Until `events` are applied in all, and all that items hear of them."""
 
         def done() -> bool:
             statuses = self.statuses()
@@ -141,6 +141,10 @@ class Fleet:
             )
 
         wait_until(done, f"{events} events are applied:", lambda: (self.statuses(), self.logs()))
+
+    def wait_quiet(self, events: int) -> None:
+        """Until `events` are applied and nothing has been published for a while."""
+        self.wait_applied(events)
         last: list[int] = []
         for _ in range(int(PATIENCE_S / QUIET_S)):
             now = [status["redis_written"] for status in self.statuses()]
@@ -272,7 +276,7 @@ async def test_a_killed_worker_replaced_by_two_changes_no_count(
     fleet.start(1)
     half = len(events) // 2
     await produce(fleet.settings, "events", rows(events[:half]))
-    fleet.wait_quiet(half)
+    fleet.wait_applied(half)
     saved = {r.partition for r in await read_all(fleet.settings, "shopper-state")}
     assert len(saved) == (PARTITIONS if rows_saved_per_event else 0)
     fleet.processes[0].send_signal(signal.SIGKILL)
@@ -300,7 +304,7 @@ async def test_a_worker_that_is_stopped_leaves_nothing_to_replay(fleet: Fleet) -
     expected = InProcess(events)
     fleet.start(1)
     await produce(fleet.settings, "events", rows(events))
-    fleet.wait_quiet(len(events))
+    fleet.wait_applied(len(events))
     fleet.stop()
     engine = Engine(CONFIG)
     await restore(fleet.settings, engine)

@@ -131,12 +131,13 @@ async def test_a_rule_is_in_force_within_a_second(settings: Settings, worker: Pa
         for k, item in enumerate(ITEMS)
     ]
     await produce(settings, "items", facts)
-    await Shopper(settings, "ben").look(*ITEMS)
+    ben = Shopper(settings, "ben")
+    await ben.look(*ITEMS)
     shopper = Shopper(settings, "anna")
     for item in ITEMS:
         await shopper.look(item)
     before = await shopper.look("i0")
-    assert {"i3", "i6"} <= set(before["items"])
+    assert {"i3", "i6"} <= set(before["items"]) & set((await ben.look("i1"))["items"])
 
     rules: dict[str, object] = {"no-bolt": {"kind": "exclude", "where": {"attribute": "brand", "is": "Bolt"}}}
     rules["first"] = {"kind": "pin", "item": "i7", "position": 1}
@@ -144,6 +145,12 @@ async def test_a_rule_is_in_force_within_a_second(settings: Settings, worker: Pa
     code, said = stream(settings, "rules", "put", str(tmp_path / "rules.json"))
     assert (code, said) == (0, "Put first, no-bolt.\n")
     await asyncio.sleep(IN_FORCE_S)
+    # Also in the lists of who does nothing just now, and of what sells out.
+    assert not {"i0", "i3", "i6", "i9"} & set((await ben.published())["items"])
+    assert "i2" in (await ben.published())["items"]
+    await produce(settings, "items", [(b"i2", b'{"item_id":"i2","stock":0}', None)])
+    await asyncio.sleep(IN_FORCE_S)
+    assert "i2" not in (await ben.published())["items"]
     under = await shopper.look("i1")
     assert under["items"]
     assert (under["items"][0], under["reasons"][0]) == ("i7", "pinned")
@@ -156,6 +163,7 @@ async def test_a_rule_is_in_force_within_a_second(settings: Settings, worker: Pa
     assert "The rule 'no-bolt' is refused: " in worker.read_text()
 
     assert stream(settings, "rules", "remove", "no-bolt", "first")[0] == 0
+    await produce(settings, "items", [(b"i2", b'{"item_id":"i2"}', None)])
     await asyncio.sleep(IN_FORCE_S)
     after = await shopper.look("i0")
     assert set(after["items"]) == set(before["items"])
