@@ -189,6 +189,7 @@ class Engine:
             return Effects()
         self.metrics.records += len(records)
         self.metrics.add(SHOPPER_COUNTS, (unit.state.counts - before).tolist())
+        self.metrics.name_crowds(unit.crowds)
         self.metrics.last_event_ts_ms = max(self.metrics.last_event_ts_ms, unit.clock_ms)
         self.saving.count(unit, len(records))
         self.metrics.count(effects)

@@ -85,8 +85,10 @@ def explain(engine: Engine, partition: int, user_id: str, item_id: str, now_ms: 
     wanted = engine.table.rows["wanted"][: engine.table.interner.used].copy()
     try:
         rank(row, history, ranker, REACH, True, True)
+        # What rules let follow of what is popular was not ranked.
+        candidates = int(ranker.pool.size[0])
         fill(row, history, ranker, lists, 0)
-        return _look(engine, ranker, lists, row, history, user_id, item_id, now_ms)
+        return _look(engine, ranker, lists, candidates, row, history, user_id, item_id, now_ms)
     finally:
         clear(ranker.pool, ranker.facts)
         engine.table.rows["wanted"][: len(wanted)] = wanted
@@ -96,6 +98,7 @@ def _look(
     engine: Engine,
     ranker: Ranker,
     lists: Lists,
+    n: int,
     row: Row,
     history: Row,
     user_id: str,
@@ -104,7 +107,6 @@ def _look(
 ) -> Explained:
     pool, ranking, active = ranker.pool, ranker.ranking, bool(ranker.scorer.active[0])
     item = engine.table.interner.find(item_id.encode())
-    n = int(pool.size[0])
     found = np.flatnonzero(pool.item[:n] == item)
     c = int(found[0]) if len(found) else -1
     listed = lists.item[0, : int(lists.size[0])].tolist()
@@ -116,7 +118,7 @@ def _look(
     features = _features(ranker, c) if c >= 0 else []
     last = np.flatnonzero(pool.item[:n] == listed[-1]).tolist() if listed else []
     total = float(ranking.worth[c]) if c >= 0 else None
-    rules = _rules(engine, ranker, row, item_id, now_ms)
+    rules = _rules(engine, ranker, row, history, item_id, now_ms)
     at = int(lists.because[0, place]) if place >= 0 else -1
     reason = REASONS[int(lists.reason[0, place])] if place >= 0 else None
     because = _name(engine, int(lists.anchor[0, at]) - 1) if at >= 0 else None
@@ -153,7 +155,7 @@ def _features(ranker: Ranker, c: int) -> list[Feature]:
     return [Feature(FEATURES[f], *map(float, (value[f], weight[f], value[f] * weight[f]))) for f in order]
 
 
-def _rules(engine: Engine, ranker: Ranker, row: Row, item_id: str, now_ms: int) -> list[Effect]:
+def _rules(engine: Engine, ranker: Ranker, row: Row, history: Row, item_id: str, now_ms: int) -> list[Effect]:
     """What the shop's rules did to the item, if there are any in force."""
     if ranker.ruled.plan.idle:
         return []
@@ -164,9 +166,9 @@ def _rules(engine: Engine, ranker: Ranker, row: Row, item_id: str, now_ms: int) 
     banned = [_name(engine, number) for number in pool.banned[: int(pool.size[1])].tolist()]
     now = [_name(engine, int(row["recent"][0]) - 1)] if row["recent"][0] else []
     request = RequestContext(scenario=HOME, anchors=now, exclude=banned)
-    told = explain_rules(
-        engine.rules, engine.table.interner, request, pool.item[order], scores.astype(np.float64), now_ms
-    )
+    shown = [int(each) - 1 for each in history["shown"][: int(history["n_shown"])] if each > 0]
+    names, items = engine.table.interner, pool.item[order]
+    told = explain_rules(engine.rules, names, request, items, scores.astype(np.float64), now_ms, shown)
     return [effect for effect in told.effects if effect.item_id == item_id]
 
 

@@ -19,6 +19,9 @@ SHOPPER_COUNTS = (
 ITEM_COUNTS = ("pairs", "holes", "repeated", "displaced", "items_evicted", "items_forgotten")
 """Counters of the item stage."""
 
+CROWDS_NAMED = 20
+"""Ids of crowds that are named, the latest: each is told of once while it is among them."""
+
 
 @dataclass(slots=True)
 class Metrics:
@@ -39,6 +42,8 @@ class Metrics:
     replayed: int = 0
     duplicates: int = 0
     crowded: int = 0
+    crowds: list[str] = field(default_factory=list)
+    """Ids of bots, or that many people share, the one found last at the end."""
     sessions: int = 0
     rekeyed: int = 0
     recommendations: int = 0
@@ -88,6 +93,12 @@ class Metrics:
         """Add to some counters."""
         for name, by in zip(names, gained, strict=True):
             setattr(self, name, getattr(self, name) + by)
+
+    def name_crowds(self, ids: Sequence[str]) -> None:
+        """Keep the ids of crowds that are not among those kept."""
+        for each in ids:
+            if each not in self.crowds:
+                self.crowds = [*self.crowds, each][-CROWDS_NAMED:]
 
     def count(self, effects: Effects) -> None:
         """Count what a batch refused, re-keyed and made."""

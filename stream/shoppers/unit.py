@@ -32,7 +32,7 @@ from stream.shoppers.merge import claim, inherit, numbered
 from stream.shoppers.pack import Packer
 from stream.shoppers.row import HISTORY, SHOPPER
 from stream.shoppers.settle import settle_windows
-from stream.shoppers.state import SUCCEEDED, Events, Shoppers
+from stream.shoppers.state import CROWDED, SUCCEEDED, Events, Shoppers
 from stream.shoppers.stated import said
 from stream.state.arena import reserve
 from stream.state.decay import gain_at
@@ -90,6 +90,8 @@ class ShopperUnit:
         self._examples = new_examples(CHUNK)
         self._writer = Writer(CHUNK, LENGTH, REASONS)
         self._owed: dict[int, int] = {}
+        self.crowds: list[str] = []
+        """Ids in the batch last applied behind which no single person seems to be."""
         self.items_at_once: ItemUnit | None = None
         """The one item unit, where there is but one of each and events reach it without a message."""
 
@@ -122,6 +124,7 @@ class ShopperUnit:
         made once a batch.
         """
         due = Due(self, scenarios)
+        self.crowds = []
         effects = Effects()
         examples: list[bytes] = []
         latest: list[tuple[NDArray[np.int32], NDArray[np.int64]]] | None = (
@@ -170,6 +173,7 @@ class ShopperUnit:
         )  # fmt: skip
         self._outbox.filled[:] = 0
         self._examples.filled[:] = 0
+        crowded = self.state.counts[CROWDED]
         below = np.uint64(min(sample, 1.0) * (2.0**64 - 2048))
         used = self.interner.used
         without_lists = silent or latest is not None
@@ -189,6 +193,9 @@ class ShopperUnit:
                 self._confirm(impression, int(shopper[stop]), int(batch.request[stop]) - 1)
         self.position = upto
         due.note(events)
+        if self.state.counts[CROWDED] > crowded:
+            crowds = np.unique(shopper[self.state.rows["crowd"][shopper]])
+            self.crowds += [self.interner.name(number).decode() for number in crowds.tolist()]
         if silent:
             self._packer.skip(self._outbox, self.sent_upto, columns)
         else:

@@ -67,6 +67,17 @@ def test_a_bot_that_looks_at_100_000_items_in_an_hour_adds_no_more_than_a_thousa
     assert not lost
 
 
+def test_it_is_named_once_and_of_many_the_latest():
+    worker = Worker()
+    worker.run(log(bot(CROWD_EVENTS_PER_HOUR)))
+    assert worker.engine.metrics.crowds == []
+    more = [event("view", "bot", "i1", HOUR + 36_000_000 // 1000 + k, event_id=f"m{k}") for k in range(5)]
+    worker.run(log(more, CROWD_EVENTS_PER_HOUR))
+    assert worker.engine.metrics.crowds == ["bot"]
+    worker.engine.metrics.name_crowds([f"b{k}" for k in range(25)] + ["b24"])
+    assert worker.engine.metrics.crowds == [f"b{k}" for k in range(5, 25)]
+
+
 def test_it_is_told_of_who_is_asked_for():
     unit = run(people()[:300] + bot(1_500)).engine.shopper_units[0]
     assert describe(unit, unit.interner.find(b"bot")).crowd

@@ -156,6 +156,16 @@ def test_the_rule_that_removed_an_item_is_named(worker):
     assert [(effect.rule, effect.effect) for effect in pinned.rules] == [("top", "pinned")]
 
 
+def test_a_rotation_is_told_with_its_factor(worker):
+    first, *_ = look(worker, "me", "i0", "i3")
+    say(worker, "turn", kind="rotate", after=1, factor=0.5)
+    assert not told(worker, "me", first).rules
+    shown = [{"item_id": first, "position": 0}]
+    worker.feed(log([event("impression", "me", ts=T0 + 1, items=shown)], 2_500))
+    (effect,) = told(worker, "me", first).rules
+    assert (effect.rule, effect.effect, effect.factor) == ("turn", "lowered", 0.5)
+
+
 def test_a_shopper_whom_nobody_knows_has_no_explanation(worker):
     assert explain(worker.engine, 0, "nobody", "i0", NOW_MS) is None
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from http import HTTPStatus
 from types import TracebackType
@@ -55,6 +55,7 @@ class Monitor:
         self._watchdog = Watchdog()
         self._readiness = Readiness()
         self._values: Readings = {}
+        self._crowds: Sequence[str] = ()
         self._lag_s: dict[str, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._server: Server
@@ -91,9 +92,20 @@ class Monitor:
         while True:
             sample = await self._observer.look()
             self._pulse.beat(ENGINE)
+            self._name_crowds(sample.engine.get("crowds", []))
             self.see(sample, time.monotonic())
             await self.watch(sample, time.monotonic())
             await asyncio.sleep(EVERY_S)
+
+    def _name_crowds(self, ids: Sequence[str]) -> None:
+        for each in ids:
+            if each not in self._crowds:
+                log.warning(
+                    "%s has more events in an hour than a person: a bot, or an id that many share. What it "
+                    "looks at counts for nothing from now on.",
+                    each,
+                )
+        self._crowds = ids
 
     def see(self, sample: Sample, now_s: float) -> None:
         """Judge a sample, and keep it to be served."""
