@@ -259,11 +259,6 @@ class Engine:
         """Grows when lists that were published may hold what is not to be shown there any more."""
         return self.rules.changes + self.catalogue.withdrawals
 
-    def tell_again(self, items: NDArray[np.int32]) -> None:
-        """Have prices of own items, and trending lists, published though they are what was told last."""
-        self.prices.tell_again(items)
-        self.publisher.tell_again()
-
     def unsaved(self, most: int) -> Effects:
         """Up to `most` buckets that are not saved as they are now, for a worker that is about to leave."""
         effects = Effects()
@@ -281,6 +276,11 @@ class Engine:
     def item_lists_again(self, partition: int, items: NDArray[np.int32], now_ms: int) -> list[Values]:
         """All lists of up to a thousand items of a unit, changed or not."""
         return self._item_lists(self._unit(self.item_units, partition, "item-updates"), items, now_ms)
+
+    def item_values_again(self, partition: int, items: NDArray[np.int32], now_ms: int) -> list[Values]:
+        """As `item_lists_again`; their prices follow with ticks, though they are what was told last."""
+        self.prices.tell_again(items)
+        return self.item_lists_again(partition, items, now_ms)
 
     def recommend(self, request: RequestContext, shopper_id: str | None, now_ms: int) -> Response:
         """The list for one request, for a shopper or for somebody who is not known. Changes nothing.

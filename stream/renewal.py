@@ -17,18 +17,31 @@ AT_ONCE = 64
 """Shoppers, and items, of one call, about 1 ms each: at twenty calls a second those 1,300 shoppers within a
 second who were seen last."""
 
+EXPIRING_AT_ONCE = 8
+"""Items of one call whose values would expire: half as many as prices are decided on in that time, so that
+those with new evidence need not wait."""
+
 FIRST_SHARE, EVERY_SHARE = 0.01, 0.5
-"""Shares of the time after which values expire: item lists and prices are written again so long after a
-start, and from then on so often. Those of items that nobody comes to would go otherwise."""
+"""Shares of the time after which values expire: those of items are written again so long after a start, and
+from then on so often. Those of items that nobody comes to would go otherwise."""
 
 
 class _Walk(NamedTuple):
-    """What is left of one: rows with partition and number, whose lists `make` makes while `units` holds the
-    partition."""
+    """What is left of one: rows with partition and number. At each step `make` makes the values of `at_once`
+    of them, of those whose partition `units` holds."""
 
     places: NDArray[np.void]
+    at_once: int
     make: Callable[[int, NDArray[np.int32], int], list[Values]]
     units: Container[int]
+
+    def step(self, now_ms: int) -> list[Values]:
+        """The values whose turn it is."""
+        values: list[Values] = []
+        for partition, numbers in parts(self.places[: self.at_once]):
+            if partition in self.units:
+                values += self.make(partition, numbers, now_ms)
+        return values
 
 
 class Renewal:
@@ -45,38 +58,45 @@ class Renewal:
         self._engine = engine
         self._ttl_ms = ttl_ms
         self._changes: int | None = None
-        self._walks: list[_Walk] = []
+        self._changed: list[_Walk] = []
+        self._expiring: list[_Walk] = []
         self._next_ms = 0
 
     def due(self, now_ms: int) -> Effects:
-        """The lists whose turn it is; nothing while the engine works on a backlog."""
+        """The values whose turn it is; nothing while the engine works on a backlog."""
         engine, effects = self._engine, Effects()
         if self._changes is None:
             # What it was told before it had any shoppers is in their lists already.
             self._changes, self._next_ms = engine.changes, now_ms + int(self._ttl_ms * FIRST_SHARE)
         if engine.lists_for is not ListsFor.EVENTS:
             return effects
-        if not self._walks:
-            self._begin(now_ms)
-        for places, make, units in self._walks:
-            for partition, numbers in parts(places[:AT_ONCE]):
-                if partition in units:
-                    effects.values += make(partition, numbers, now_ms)
-        left = (walk._replace(places=walk.places[AT_ONCE:]) for walk in self._walks)
-        self._walks = [walk for walk in left if len(walk.places)]
+        if not self._changed and self._changes != engine.changes:
+            self._begin_changed()
+        if not self._expiring and now_ms >= self._next_ms:
+            self._begin_expiring(now_ms)
+        for walk in (*self._changed, *self._expiring):
+            effects.values += walk.step(now_ms)
+        self._changed, self._expiring = _left(self._changed), _left(self._expiring)
         engine.metrics.count(effects)
         return effects
 
-    def _begin(self, now_ms: int) -> None:
-        engine, changed = self._engine, self._changes != self._engine.changes
-        expiring = now_ms >= self._next_ms
-        if not changed and not expiring:
-            return
+    def _begin_changed(self) -> None:
+        engine = self._engine
         self._changes = engine.changes
         every = Refill(engine, self._ttl_ms)
-        self._walks = [_Walk(every.items, engine.item_lists_again, engine.item_units)]
-        if changed:
-            self._walks.append(_Walk(every.shoppers, engine.lists_again, engine.shopper_units))
-        if expiring:
-            self._next_ms = now_ms + int(self._ttl_ms * EVERY_SHARE)
-            engine.tell_again(every.items["number"])
+        self._changed = [
+            _Walk(every.shoppers, AT_ONCE, engine.lists_again, engine.shopper_units),
+            _Walk(every.items, AT_ONCE, engine.item_lists_again, engine.item_units),
+        ]
+
+    def _begin_expiring(self, now_ms: int) -> None:
+        engine = self._engine
+        self._next_ms = now_ms + int(self._ttl_ms * EVERY_SHARE)
+        engine.publisher.tell_again()
+        items = Refill(engine, self._ttl_ms).items
+        self._expiring = [_Walk(items, EXPIRING_AT_ONCE, engine.item_values_again, engine.item_units)]
+
+
+def _left(walks: list[_Walk]) -> list[_Walk]:
+    left = (walk._replace(places=walk.places[walk.at_once :]) for walk in walks)
+    return [walk for walk in left if len(walk.places)]

@@ -210,7 +210,7 @@ class Rulebook:
             self._segments = {rule.segment for rule in self.rules.values() if isinstance(rule, Targeted)}
             self._changed = True
         if self._changed or len(self._unmarked):
-            before = self._matches.rows[self._unmarked].copy()
+            before = self._matches.rows[self._unmarked]
             self._matches.refresh(self._unmarked, self._table.interner.used, self._clock_ms)
             after = self._matches.rows[self._unmarked]
             self.changes += self._changed or not np.array_equal(before, after)

@@ -118,11 +118,11 @@ def test_changes_meanwhile_are_for_the_next_walk():
 
 def test_partitions_that_leave_meanwhile_are_passed_over():
     shop = Shop()
+    views = [event("view", f"v{n}", f"i{n % 40}", T0 + 700_000 + n) for n in range(3 * AT_ONCE)]
+    shop.worker.run(log(views, 700))
     say(shop.worker, "h", kind="hide", item="i1")
-    shop.renewal.due(T0)
-    say(shop.worker, "g", kind="hide", item="i2")
     shop.worker.engine.tick(T0)
-    shop.renewal._begin(T0)
+    assert shop.renewal.due(T0).values
     shop.worker.engine.close_shoppers(0)
     shop.worker.engine.close_items(0)
     assert not shop.renewal.due(T0).values
