@@ -58,7 +58,7 @@ from stream.rules.book import Rulebook
 from stream.rules.request import RequestContext
 from stream.rules.scenario import HOME
 from stream.saving import MESSAGE_EVENTS, Saving
-from stream.shoppers.unit import ShopperUnit
+from stream.shoppers.unit import LOGINS_KEY, ShopperUnit
 
 U = TypeVar("U")
 
@@ -91,6 +91,7 @@ class Engine:
         self.model: Snapshot | None = None
         self.challengers = Told()
         self.lists_for = ListsFor.EVENTS
+        self.logins = False
         self._ranker = Ranker(
             items=self.table.rows,
             wanted=self.table.wanted,
@@ -115,6 +116,7 @@ class Engine:
         self.close_shoppers(partition)
         sizes = self.config.max_shoppers, self.config.inactive_ms, self.config.bounds
         unit = ShopperUnit(partition, lineage_ms, self.table, *sizes)
+        unit.logins = self.logins
         self.shopper_units[partition] = unit
         self.saving.open(unit)
         return unit
@@ -184,6 +186,9 @@ class Engine:
             self.scenarios,
         )
         effects.messages += [Message("examples", None, value, 0) for value in examples]
+        if unit.logins and not self.logins:
+            effects.messages.append(Message("aggregates", LOGINS_KEY, b"{}"))
+            self._expect_logins()
         if silent:
             self.metrics.replayed += len(records)
             return Effects()
@@ -315,6 +320,8 @@ class Engine:
                 self.popular.update(key, value)
             elif key.startswith(b"demand:"):
                 self.prices.update(key, value)
+            elif key == LOGINS_KEY:
+                self._expect_logins()
         elif topic == "prices" and key and value:
             self.prices.restore(key, value)
         elif topic == "models" and key == MODEL_KEY:
@@ -362,6 +369,11 @@ class Engine:
         if plan is not ruled.plan or not plan.idle:
             self._ranker = self._ranker._replace(ruled=ruled._replace(plan=plan, now_ms=now_ms))
         return Now(self._ranker, self.metrics.model, now_ms)
+
+    def _expect_logins(self) -> None:
+        self.logins = True
+        for unit in self.shopper_units.values():
+            unit.logins = True
 
     def _popularity(self, effects: Effects, now_ms: int) -> None:
         """Tell what own partitions know of popularity: here at once, to other workers when they read it."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import faust
-from faust.tables import TableManager
 from yarl import URL
 
 from stream.runtime.connection import faust_credentials
@@ -32,14 +31,6 @@ class App(faust.App):
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)
-
-
-class NoTables(TableManager):
-    """Faust's own waits a second for tables to be declared before it joins the group; there are none."""
-
-    async def on_start(self) -> None:
-        await self._update_channels()
-        await self.recovery.start()
 
 
 def build_app(settings: Settings, datadir: Path, lanes: Iterable[Lane]) -> App:
@@ -66,8 +57,7 @@ def build_app(settings: Settings, datadir: Path, lanes: Iterable[Lane]) -> App:
         web_tables_enabled=False,
         autodiscover=False,
         datadir=str(datadir),
-        TableManager=NoTables,
-        # At 0 Faust would switch to the round-robin assignor.
+        # No tables are used; at 0 Faust would switch to the round-robin assignor.
         table_standby_replicas=1,
     )
     for lane in lanes:

@@ -178,8 +178,10 @@ def advance(
             shoppers.counts[DUPLICATES] += 1
             continue
         if events.code[e] == CLAIM:
-            # A crowd behind one id is no visitor whom somebody could be.
-            if row.events > 0 and not row.crowd:
+            # A crowd behind one id is no visitor whom somebody could be; nor, where a session is claimed, who
+            # does not come under that session's id.
+            session = events.session[e]
+            if row.events > 0 and not row.crowd and (session == np.uint64(0) or session == row.session):
                 _give(shoppers, row, events.shopper[e], e, out)
             continue
         shoppers.counts[ACCEPTED] += 1

@@ -1,9 +1,10 @@
 """A visitor who turns out to be a known shopper: what is known of the one becomes the other's.
 
-`identify` names both. They may be in different partitions, so the news takes two steps, each an event in
-`events` like any other: a `claim` to the visitor's partition, where the visitor is forgotten, and an
-`inherit` with all that was known to the shopper's. Both have ids that follow from what caused them: if
-they are written twice, after a crash say, the second is a duplicate and changes nothing.
+`identify` names both; or the shopper comes in a session under whose id the visitor came. They may be in
+different partitions, so the news takes two steps, each an event in `events` like any other: a `claim` to the
+visitor's partition, where the visitor is forgotten, and an `inherit` with all that was known to the
+shopper's. Both have ids that follow from what caused them: if they are written twice, after a crash say, the
+second is a duplicate and changes nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 
 from stream.effects import Message
 from stream.events import types
+from stream.events.cloudevents import unwrap
+from stream.events.records import Record
 from stream.items.table import ItemTable
 from stream.items.words import words_of
 from stream.shoppers.history import buy, hide, put_in_cart, show
@@ -167,9 +170,26 @@ def claim(identify: types.Identify) -> list[Message]:
     visitor, heir = identify.session_id, identify.user_id
     if visitor == heir:
         return []
-    id = _follows("claim", identify)
-    event = types.Claim(event_id=id, ts=identify.ts, user_id=visitor, heir=heir)
+    event = types.Claim(
+        event_id=_follows("claim", heir, identify.event_id), ts=identify.ts, user_id=visitor, heir=heir
+    )
     return [Message("events", visitor.encode(), msgspec.json.encode(event))]
+
+
+class _Opening(msgspec.Struct):
+    """Of the event that opens a session."""
+
+    session_id: str
+    event_id: str
+
+
+def claim_session(record: Record, heir: str, ts_ms: int) -> Message:
+    """What the partition of whoever came under a session's id is to hear when a shopper opens that session.
+    Nothing comes of it unless that one's own session is called so."""
+    opening = msgspec.json.decode(unwrap(record.value or b"", record.headers), type=_Opening)
+    id, visitor = _follows("claim", heir, opening.event_id), opening.session_id
+    event = types.Claim(event_id=id, ts=ts_ms, user_id=visitor, session_id=visitor, heir=heir)
+    return Message("events", visitor.encode(), msgspec.json.encode(event))
 
 
 def inherit(claimed: types.Claim, left: Row, table: ItemTable) -> Message:
@@ -180,7 +200,7 @@ def inherit(claimed: types.Claim, left: Row, table: ItemTable) -> Message:
 
     bought = zip(ids(left["bought"]), left["quantity"].tolist(), strict=False)
     event = types.Inherit(
-        event_id=_follows("inherit", claimed),
+        event_id=_follows("inherit", claimed.user_id, claimed.event_id),
         ts=int(left["last_ts_ms"]),
         user_id=claimed.heir,
         session_id=claimed.user_id,
@@ -221,7 +241,7 @@ def numbered(inherited: Sequence[tuple[int, types.Inherit]], table: ItemTable) -
     return out
 
 
-def _follows(step: str, cause: types.Event) -> str:
-    """An id for what follows from an event: the same whenever it is written again."""
-    digest = hashlib.blake2b(f"{cause.user_id}\0{cause.event_id}".encode(), digest_size=12)
+def _follows(step: str, user_id: str, event_id: str) -> str:
+    """An id for what follows from a shopper's event: the same whenever it is written again."""
+    digest = hashlib.blake2b(f"{user_id}\0{event_id}".encode(), digest_size=12)
     return f"{step}-{digest.hexdigest()}"

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.effects import Effects, ListsFor, Message, Values, place
+from stream.events.block import Block
+from stream.events.codes import INHERIT
 from stream.events.decode import Batch, Bounds, decode
 from stream.events.records import Record
 from stream.events.types import Claim, Identify, Impression, Inherit
@@ -28,11 +30,11 @@ from stream.shoppers.duplicates import new_seen
 from stream.shoppers.emit import Columns, new_outbox
 from stream.shoppers.evict import MIN_SHOPPERS, new_room
 from stream.shoppers.impressed import impressed
-from stream.shoppers.merge import claim, inherit, numbered
+from stream.shoppers.merge import claim, claim_session, inherit, numbered
 from stream.shoppers.pack import Packer
 from stream.shoppers.row import HISTORY, SHOPPER
 from stream.shoppers.settle import settle_windows
-from stream.shoppers.state import CROWDED, SUCCEEDED, Events, Shoppers
+from stream.shoppers.state import CROWDED, OPENED, SUCCEEDED, Events, Shoppers
 from stream.shoppers.stated import said
 from stream.state.arena import reserve
 from stream.state.decay import gain_at
@@ -43,6 +45,9 @@ CHUNK = 1024
 
 AHEAD_MS = 60_000
 """Most that decay time runs ahead of the record, or one event from the future would outweigh everything."""
+
+LOGINS_KEY = b"logins"
+"""Of the message in `aggregates` by which workers tell each other what `ShopperUnit.logins` says."""
 
 OWED = 65_536
 """Shoppers remembered who could not be given any list yet: only before the first popularity arrives."""
@@ -90,6 +95,9 @@ class ShopperUnit:
         self._examples = new_examples(CHUNK)
         self._writer = Writer(CHUNK, LENGTH, REASONS)
         self._owed: dict[int, int] = {}
+        self.logins = False
+        """Whether visitors come under their session's id here: a shopper who opens a session may be one
+        of them."""
         self.crowds: list[str] = []
         """Ids in the batch last applied behind which no single person seems to be."""
         self.items_at_once: ItemUnit | None = None
@@ -135,7 +143,7 @@ class ShopperUnit:
             decoded = decode(part, self.bounds)
             effects.refused += decoded.refused
             effects.rekeyed += decoded.rekeyed
-            self._apply(decoded.batch, part[-1].offset, now, sample, silent, latest, due, effects)
+            self._apply(decoded.batch, part, now, sample, silent, latest, due, effects)
             if self._examples.filled.any():
                 examples += pack_examples(self._examples)
         if latest and lists is ListsFor.SHOPPERS and not silent:
@@ -147,7 +155,7 @@ class ShopperUnit:
     def _apply(
         self,
         batch: Batch,
-        upto: int,
+        records: Sequence[Record],
         now: Now,
         sample: float,
         silent: bool,
@@ -155,7 +163,7 @@ class ShopperUnit:
         due: Due,
         effects: Effects,
     ) -> None:
-        n = len(batch.offset)
+        n, upto = len(batch.offset), records[-1].offset
         shopper = self.interner.intern(batch.users, n)
         item, sold = self.table.standing(self.table.numbers(batch.items, n))
         decay_ts = np.minimum(batch.ts_ms, batch.record_ts_ms + AHEAD_MS)
@@ -177,7 +185,8 @@ class ShopperUnit:
         below = np.uint64(min(sample, 1.0) * (2.0**64 - 2048))
         used = self.interner.used
         without_lists = silent or latest is not None
-        mark = self.interner.names.entries["hash"][shopper].astype(np.uint8)
+        own_id = self.interner.names.entries["hash"][shopper]
+        mark = own_id.astype(np.uint8)
         columns = Columns(batch.offset, decay_ts, batch.code, batch.quantity, batch.price_minor, mark)
         unit = self.items_at_once if n else None
         items = unit.begin_at_once(columns) if unit else None
@@ -205,6 +214,9 @@ class ShopperUnit:
                 messages = self._packer.pack(self._outbox, self.sent_upto, upto, columns)
                 effects.messages += [Message("item-updates", None, value, q) for q, value in messages]
             effects.messages += self._merges(batch)
+            self.logins = self.logins or bool((batch.session == own_id).any())
+            if self.logins:
+                effects.messages += self._sessions_claimed(records, events, own_id)
             if latest is None:
                 self._publish(made, shopper, batch.offset, now, effects)
             else:
@@ -219,6 +231,20 @@ class ShopperUnit:
         for left in self._outbox.left[: self._outbox.filled[2]]:
             messages.append(inherit(claims[int(left["at"])], left, self.table))
         return messages
+
+    def _sessions_claimed(
+        self, records: Sequence[Record], events: Events, own_id: NDArray[np.uint64]
+    ) -> list[Message]:
+        """Claims of those who came before under the ids of sessions that shoppers have opened. 8 µs, and 5 µs
+        for each."""
+        opened = (events.did & OPENED > 0) & (events.code != INHERIT) & (events.session != own_id)
+        at = np.flatnonzero(opened & (events.session != 0))
+        if not len(at):
+            return []
+        places = np.searchsorted(Block.of(records).offset, events.offset[at]).tolist()
+        heirs = [self.interner.name(number).decode() for number in events.shopper[at].tolist()]
+        told = zip(places, heirs, events.ts_ms[at].tolist(), strict=True)
+        return [claim_session(records[place], heir, ts_ms) for place, heir, ts_ms in told]
 
     def _forget(self, shopper: NDArray[np.int32]) -> None:
         """Release the names of those who were evicted, or never got a row, and did not come back."""

@@ -29,9 +29,23 @@ MUTATIONS = (
     Mutation(
         "what follows from a login has an id that follows from it",
         "stream/shoppers/merge.py",
-        'f"{cause.user_id}\\0{cause.event_id}".encode()',
-        'f"{cause.user_id}\\0{np.random.random()}".encode()',
+        'f"{user_id}\\0{event_id}".encode()',
+        'f"{user_id}\\0{np.random.random()}".encode()',
         "tests/unit/test_merge.py",
+    ),
+    Mutation(
+        "what is said of another scenario's list is not said of the one of home",
+        "stream/recommend/scenarios.py",
+        "offsets = np.minimum(at.offsets + BESIDE, OFFSET_MAX)",
+        "offsets = at.offsets",
+        "tests/unit/test_scenarios_live.py",
+    ),
+    Mutation(
+        "lists that are published already follow rules and stock",
+        "stream/renewal.py",
+        "if not self._changed and self._changes != engine.changes:",
+        "if not self._changed and self._changes is None:",
+        "tests/unit/test_renewal.py",
     ),
     Mutation(
         "a bucket of items takes only what lies above its position",

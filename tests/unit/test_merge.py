@@ -15,9 +15,10 @@ from stream.events.records import LogRecord
 from stream.runtime.scenarios import load
 from stream.shoppers.merge import LEFT, take_over
 from stream.shoppers.row import RECENT, SHOPPER
+from stream.shoppers.unit import LOGINS_KEY
 from tests.unit.core_helpers import MINUTE_MS, T0, Worker, event, items_of, lists, log, shopper_states
 
-OF = {"anna": 0, "anon": 1}
+OF = {"anna": 0, "anon": 1, "7": 0}
 
 
 class Shop:
@@ -70,6 +71,64 @@ def browse(shop: Shop) -> None:
         shop.say("view", "anon", item, session_id="s")
     shop.say("purchase", "anon", "b", session_id="s", order_id="2", quantity=2)
     shop.say("hide", "anon", "c", session_id="s")
+
+
+def test_a_shopper_who_goes_on_in_a_visitors_session_is_that_visitor():
+    shop = Shop()
+    for item in ("a", "b"):
+        shop.say("view", "anon", item, session_id="anon")
+    shop.say("view", "anna", "c", session_id="anon")
+    told = [m for m in shop.follow if m.topic == "events"]
+    shop.settle()
+    assert set(shop.states) == {"anna"}
+    assert shop.states["anna"]["window"] == ["c", "b", "a"]
+    assert len(told) == 1
+    # Said once a session; and `identify` on top of it changes nothing.
+    before = shop.states
+    shop.say("view", "anna", "c", session_id="anon")
+    assert not shop.follow
+    shop.say("identify", "anna", session_id="anon")
+    shop.settle()
+    assert shop.states["anna"]["window"] == before["anna"]["window"]
+
+
+def test_an_id_that_happens_to_be_a_sessions_is_nobodys_visitor():
+    """Shoppers and sessions are numbered from 1 in many a shop."""
+    shop = Shop()
+    shop.worker.engine.control("aggregates", LOGINS_KEY, b"{}")
+    shop.say("view", "anon", "a", session_id="7")
+    shop.say("view", "anna", "c", session_id="anon")
+    shop.settle()
+    assert set(shop.states) == {"anna", "anon"}
+
+
+def test_where_nobody_comes_under_a_sessions_id_nothing_is_asked():
+    shop = Shop()
+    shop.say("view", "anon", "a", session_id="s1")
+    shop.say("view", "anna", "c", session_id="s2")
+    assert not shop.follow
+    assert not shop.worker.engine.logins
+    effects = shop.say("view", "anon", "a", session_id="anon")
+    told = [(m.key, m.value) for m in effects.messages if m.topic == "aggregates"]
+    assert told == [(LOGINS_KEY, b"{}")]
+    other = Worker()
+    assert other.engine.control("aggregates", *told[0]) is None
+    assert other.engine.logins
+    assert other.engine.shopper_units[0].logins
+    assert other.engine.open_shoppers(0, 2).logins
+
+
+def test_a_login_is_known_by_headers_and_batches_as_well():
+    shop = Shop()
+    shop.worker.engine.control("aggregates", LOGINS_KEY, b"{}")
+    shop.say("view", "anon", "a", session_id="anon")
+    value = b'{"ts":%d,"item_id":"c","session_id":"anon"}' % (T0 + 5_000)
+    headers = [("ce_specversion", b"1.0"), ("ce_id", b"h1"), ("ce_type", b"view"), ("ce_subject", b"anna")]
+    bad = LogRecord(0, T0, b"anna", b"{")
+    good = LogRecord(1, T0 + 5_000, b"anna", value, headers)
+    shop._push([bad, good])
+    shop.settle()
+    assert shop.states["anna"]["window"] == ["c", "a"]
 
 
 def test_the_visitors_cart_is_the_shoppers_at_once_and_so_is_what_goes_with_it():
