@@ -18,16 +18,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 import redis
 
 from stream.errors import BrokerError, LayoutError
-from stream.values import Price, Ranked, in_words, key_of, kind_of
+from stream.values import Price, Profile, Ranked, in_words, key_of, kind_of
 
-__all__ = ["Client", "Price", "Recommendations", "Recommended", "decode_list", "key_of"]
+V = TypeVar("V")
+
+__all__ = ["Client", "Price", "Profile", "Recommendations", "Recommended", "decode_list", "key_of"]
 
 TIMEOUT_S = 2.0
 """A page had better show something else than wait longer for its recommendations."""
@@ -146,13 +148,11 @@ class Client:
 
     def price(self, item_id: str) -> Price | None:
         """The price in force of an item, and why."""
-        value, key = self._get("price", item_id)
-        if value is None:
-            return None
-        try:
-            return msgspec.json.decode(value, type=Price)
-        except msgspec.MsgspecError as error:
-            raise _unreadable(key, error) from None
+        return self._value("price", item_id, Price)
+
+    def profile(self, user_id: str) -> Profile | None:
+        """The interests that a shopper stated, and the items hidden: to be shown to him, and corrected."""
+        return self._value("profile", user_id, Profile)
 
     def workers(self) -> list[dict[str, Any]]:
         """What every live worker tells about itself, by name. Scans all keys: not for a page."""
@@ -185,6 +185,15 @@ class Client:
         try:
             return decode_list(value, limit)
         except (msgspec.MsgspecError, ValueError) as error:
+            raise _unreadable(key, error) from None
+
+    def _value(self, kind: str, entity: str, of: type[V]) -> V | None:
+        value, key = self._get(kind, entity)
+        if value is None:
+            return None
+        try:
+            return msgspec.json.decode(value, type=of)
+        except msgspec.MsgspecError as error:
             raise _unreadable(key, error) from None
 
     def _get(self, kind: str, entity: str) -> tuple[bytes | None, str]:

@@ -95,6 +95,16 @@ def in_words(reason: str, because: str | None, shoppers: int) -> str | None:
     return others if because is None else f"you viewed {because}; {others}"
 
 
+class Profile(msgspec.Struct, frozen=True):
+    """What a shopper has said and may correct: `interests` by the next `profile` event, `hidden` items, also
+    those rated low, by a `like` or a better `rating`."""
+
+    version: str
+    generated_at: int
+    interests: list[str]
+    hidden: list[str]
+
+
 class Price(msgspec.Struct, frozen=True, omit_defaults=True):
     """One item's price, in the currency's main unit.
 

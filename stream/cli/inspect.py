@@ -87,6 +87,7 @@ def _show_shopper(state: ShopperState, next_offset: int) -> None:
             "basket": ", ".join(state.basket),
             "bought": state.bought,
             "hidden": ", ".join(state.hidden),
+            "interests": ", ".join(state.interests),
             "in the cart": ", ".join(state.cart),
             "shown and not taken": state.shown,
             "a crowd behind one id": "yes" if state.crowd else "no",

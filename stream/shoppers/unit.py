@@ -32,6 +32,7 @@ from stream.shoppers.evict import MIN_SHOPPERS, new_room
 from stream.shoppers.impressed import impressed
 from stream.shoppers.merge import claim, claim_session, inherit, numbered
 from stream.shoppers.pack import Packer
+from stream.shoppers.profiles import concerned, has_any, profiles
 from stream.shoppers.row import HISTORY, SHOPPER
 from stream.shoppers.settle import settle_windows
 from stream.shoppers.state import CROWDED, OPENED, SUCCEEDED, Events, Shoppers
@@ -221,6 +222,10 @@ class ShopperUnit:
                 self._publish(made, shopper, batch.offset, now, effects)
             else:
                 latest.append((shopper, batch.offset))
+            at = concerned(events, self.state)
+            if len(at):
+                told = events.shopper[at], events.offset[at]
+                effects.values.append(profiles(self, *told, self.lineage_ms, now.now_ms))
             effects.event_ts_ms.append(batch.ts_ms)
         self._forget(shopper)
 
@@ -349,6 +354,9 @@ class ShopperUnit:
             offsets[: len(some)], now.now_ms, now.model,
         )  # fmt: skip
         out = [Values("recs", self.interner.texts(numbers[some]), values)]
+        stated = numbers[has_any(self.state, numbers)]
+        if len(stated):
+            out.append(profiles(self, stated, offsets[: len(stated)], lineage_ms, now.now_ms))
         for name in scenarios.of_shoppers:
             mine = numbers[scenarios.concern(name, self.state.rows[numbers], self.state.histories)]
             out += lists_of(self, scenarios, name, mine, offsets[: len(mine)], now, lineage_ms)

@@ -51,7 +51,7 @@ def last_list(worker: Worker, user: str) -> list[str]:
     """A list made for a shopper now."""
     unit = worker.engine.shopper_units[0]
     number = np.array([unit.interner.find(user.encode())], np.int32)
-    made = worker.engine.lists_again(0, number, 0)
+    made = [values for values in worker.engine.lists_again(0, number, 0) if values.kind == "recs"]
     return [
         item for values in made for value in values.values for item in msgspec.json.decode(value)["items"]
     ]
