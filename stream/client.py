@@ -16,7 +16,8 @@ languages read the same in one GET.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -148,11 +149,11 @@ class Client:
 
     def price(self, item_id: str) -> Price | None:
         """The price in force of an item, and why."""
-        return self._value("price", item_id, Price)
+        return self._value("price", item_id, partial(msgspec.json.decode, type=Price))
 
     def profile(self, user_id: str) -> Profile | None:
         """The interests that a shopper stated, and the items hidden: to be shown to him, and corrected."""
-        return self._value("profile", user_id, Profile)
+        return self._value("profile", user_id, partial(msgspec.json.decode, type=Profile))
 
     def workers(self) -> list[dict[str, Any]]:
         """What every live worker tells about itself, by name. Scans all keys: not for a page."""
@@ -179,21 +180,15 @@ class Client:
         self.close()
 
     def _list(self, kind: str, entity: str, limit: int | None = None) -> Recommendations | None:
-        value, key = self._get(kind, entity)
-        if value is None:
-            return None
-        try:
-            return decode_list(value, limit)
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise _unreadable(key, error) from None
+        return self._value(kind, entity, partial(decode_list, limit=limit))
 
-    def _value(self, kind: str, entity: str, of: type[V]) -> V | None:
+    def _value(self, kind: str, entity: str, decode: Callable[[bytes], V]) -> V | None:
         value, key = self._get(kind, entity)
         if value is None:
             return None
         try:
-            return msgspec.json.decode(value, type=of)
-        except msgspec.MsgspecError as error:
+            return decode(value)
+        except (msgspec.MsgspecError, ValueError) as error:
             raise _unreadable(key, error) from None
 
     def _get(self, kind: str, entity: str) -> tuple[bytes | None, str]:

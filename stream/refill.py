@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Container, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,48 @@ from stream.shoppers.describe import shoppers_of
 
 CHUNK = 200
 """Items or shoppers of one step: some milliseconds of work."""
+
+Make = Callable[[int, NDArray[np.int32], int], list[Values]]
+"""Values of some numbers of a partition, at a time."""
+
+
+class Walk(NamedTuple):
+    """What is left of a walk over rows, each a partition and a number. At each step `make` makes the values
+    of `at_once` of them, of those whose partition `units` holds."""
+
+    places: NDArray[np.void]
+    at_once: int
+    make: Make
+    units: Container[int]
+
+    def step(self, now_ms: int) -> list[Values]:
+        """The values whose turn it is."""
+        values: list[Values] = []
+        for partition, numbers in _parts(self.places[: self.at_once]):
+            if partition in self.units:
+                values += self.make(partition, numbers, now_ms)
+        return values
+
+    def rest(self) -> Walk:
+        """What is left after a step."""
+        return self._replace(places=self.places[self.at_once :])
+
+
+def over_items(engine: Engine, make: Make, at_once: int) -> Walk:
+    """All items of an engine, those first whose last event is latest."""
+    times = engine.table.rows["last_ts_ms"]
+    places = _latest_first([(q, unit.members(), times) for q, unit in engine.item_units.items()])
+    return Walk(places, at_once, make, engine.item_units)
+
+
+def over_shoppers(engine: Engine, make: Make, at_once: int, seen_ms: int) -> Walk:
+    """The shoppers who were seen in the last `seen_ms` of event time, those first who were seen last."""
+    units = engine.shopper_units
+    since_ms = max((unit.clock_ms for unit in units.values()), default=0) - seen_ms
+    places = _latest_first(
+        [(p, shoppers_of(unit), unit.state.rows["last_ts_ms"]) for p, unit in units.items()], since_ms
+    )
+    return Walk(places, at_once, make, units)
 
 
 class Refill:
@@ -27,36 +69,25 @@ class Refill:
     """
 
     def __init__(self, engine: Engine, seen_ms: int) -> None:
-        """`items` and `shoppers`: those to go through, by partition and number."""
         self._engine = engine
-        self.items = _latest_first(
-            [(q, unit.members(), engine.table.rows["last_ts_ms"]) for q, unit in engine.item_units.items()]
-        )
-        units = engine.shopper_units
-        since_ms = max((unit.clock_ms for unit in units.values()), default=0) - seen_ms
-        self.shoppers = _latest_first(
-            [(p, shoppers_of(unit), unit.state.rows["last_ts_ms"]) for p, unit in units.items()], since_ms
+        self._walks = (
+            over_items(engine, engine.item_lists_again, CHUNK),
+            over_shoppers(engine, engine.lists_again, CHUNK, seen_ms),
         )
 
     @property
     def total(self) -> int:
         """Items and shoppers to go through."""
-        return len(self.items) + len(self.shoppers)
+        return sum(len(walk.places) for walk in self._walks)
 
     def steps(self, now_ms: int) -> Iterator[tuple[int, list[Values]]]:
         """(items and shoppers gone through in this step, their values)."""
         # A tick without room for anything else: popularity of all, and what is trending.
         yield 0, self._engine.tick(now_ms, limit=0).values
-        for places, make in (
-            (self.items, self._engine.item_lists_again),
-            (self.shoppers, self._engine.lists_again),
-        ):
-            for at in range(0, len(places), CHUNK):
-                some = places[at : at + CHUNK]
-                values: list[Values] = []
-                for partition, numbers in parts(some):
-                    values += make(partition, numbers, now_ms)
-                yield len(some), values
+        for walk in self._walks:
+            while len(walk.places):
+                yield len(walk.places[: walk.at_once]), walk.step(now_ms)
+                walk = walk.rest()
 
 
 _PLACE = np.dtype([("last_ts_ms", np.int64), ("partition", np.int32), ("number", np.int32)])
@@ -77,7 +108,7 @@ def _latest_first(
     return every[np.argsort(-every["last_ts_ms"], kind="stable")]
 
 
-def parts(places: NDArray[np.void]) -> Iterator[tuple[int, NDArray[np.int32]]]:
+def _parts(places: NDArray[np.void]) -> Iterator[tuple[int, NDArray[np.int32]]]:
     """Numbers by partition."""
     for partition in np.unique(places["partition"]).tolist():
         yield partition, places["number"][places["partition"] == partition].copy()

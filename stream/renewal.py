@@ -3,15 +3,9 @@ expire."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
-
-from stream.effects import Effects, ListsFor, Values
+from stream.effects import Effects, ListsFor
 from stream.engine import Engine
-from stream.refill import Refill, parts
+from stream.refill import Walk, over_items, over_shoppers
 
 AT_ONCE = 64
 """Shoppers, and items, of one call, about 1 ms each: at twenty calls a second those 1,300 shoppers within a
@@ -24,24 +18,6 @@ those with new evidence need not wait."""
 FIRST_SHARE, EVERY_SHARE = 0.01, 0.5
 """Shares of the time after which values expire: those of items are written again so long after a start, and
 from then on so often. Those of items that nobody comes to would go otherwise."""
-
-
-class _Walk(NamedTuple):
-    """What is left of one: rows with partition and number. At each step `make` makes the values of `at_once`
-    of them, of those whose partition `units` holds."""
-
-    places: NDArray[np.void]
-    at_once: int
-    make: Callable[[int, NDArray[np.int32], int], list[Values]]
-    units: Container[int]
-
-    def step(self, now_ms: int) -> list[Values]:
-        """The values whose turn it is."""
-        values: list[Values] = []
-        for partition, numbers in parts(self.places[: self.at_once]):
-            if partition in self.units:
-                values += self.make(partition, numbers, now_ms)
-        return values
 
 
 class Renewal:
@@ -58,8 +34,8 @@ class Renewal:
         self._engine = engine
         self._ttl_ms = ttl_ms
         self._changes: int | None = None
-        self._changed: list[_Walk] = []
-        self._expiring: list[_Walk] = []
+        self._changed: list[Walk] = []
+        self._expiring: list[Walk] = []
         self._next_ms = 0
 
     def due(self, now_ms: int) -> Effects:
@@ -83,20 +59,17 @@ class Renewal:
     def _begin_changed(self) -> None:
         engine = self._engine
         self._changes = engine.changes
-        every = Refill(engine, self._ttl_ms)
         self._changed = [
-            _Walk(every.shoppers, AT_ONCE, engine.lists_again, engine.shopper_units),
-            _Walk(every.items, AT_ONCE, engine.item_lists_again, engine.item_units),
+            over_shoppers(engine, engine.lists_again, AT_ONCE, self._ttl_ms),
+            over_items(engine, engine.item_lists_again, AT_ONCE),
         ]
 
     def _begin_expiring(self, now_ms: int) -> None:
         engine = self._engine
         self._next_ms = now_ms + int(self._ttl_ms * EVERY_SHARE)
         engine.publisher.tell_again()
-        items = Refill(engine, self._ttl_ms).items
-        self._expiring = [_Walk(items, EXPIRING_AT_ONCE, engine.item_values_again, engine.item_units)]
+        self._expiring = [over_items(engine, engine.item_values_again, EXPIRING_AT_ONCE)]
 
 
-def _left(walks: list[_Walk]) -> list[_Walk]:
-    left = (walk._replace(places=walk.places[walk.at_once :]) for walk in walks)
-    return [walk for walk in left if len(walk.places)]
+def _left(walks: list[Walk]) -> list[Walk]:
+    return [left for left in (walk.rest() for walk in walks) if len(left.places)]

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Collection
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,7 +46,7 @@ def put(
     from stream.runtime.scenarios import load as load_scenarios
 
     settings = load(config, bootstrap=bootstrap, namespace=namespace)
-    rules = read_rules(file, load_scenarios(settings.scenarios), lambda: _attributes(settings))
+    rules = read_rules(file, load_scenarios(settings.scenarios), cache(lambda: _attributes(settings)))
     written = {key.encode(): json.dumps(rule).encode() for key, rule in rules.items()}
     asyncio.run(compacted.put(settings, TOPIC, written))
     if as_json:
