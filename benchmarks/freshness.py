@@ -2,7 +2,8 @@
 
 Open loop: events are due at fixed times, and latency counts from when one was due, not from when it could be
 sent. Markers go along with the load: shoppers who come once, so that their key in Redis appears with their
-list; and pairs of new items, with probes by further shoppers until one is recommended the other.
+list; and pairs of new items, which a few shoppers look at one after the other, with probes by further
+shoppers until one is recommended the other.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ STEP_S = 0.01
 """Events are sent together that are due within so long, as producers do that linger."""
 BATCH_BYTES = 256 << 10
 SHOPPER_EVERY_S = 0.02
-PAIR_EVERY_S = 0.5
+PAIR_EVERY_S, PAIR_SHOPPERS = 0.5, 6
+"""Of one shopper alone no ranking has to think that others will go the same way."""
 PROBE_EVERY_S, PROBES = 0.025, 16
 PACE_PER_S = 13_000.0
 """A third of what one worker does on the machine of docs/performance.md, beside this driver."""
@@ -158,8 +160,9 @@ def _markers(seconds: float) -> Iterator[Marker]:
     for k in range(round(seconds / PAIR_EVERY_S)):
         due_s = k * PAIR_EVERY_S
         first, second = f"first-{k}", f"second-{k}"
-        yield Marker(f"pair-{k}", due_s, first, awaited=False)
-        yield Marker(f"pair-{k}", due_s, second, awaited=False)
+        for j in range(PAIR_SHOPPERS):
+            yield Marker(f"pair-{k}-{j}", due_s, first, awaited=False)
+            yield Marker(f"pair-{k}-{j}", due_s, second, awaited=False)
         for j in range(1, PROBES + 1):
             yield Marker(f"probe-{k}-{j}", due_s + j * PROBE_EVERY_S, first, pair=second)
 
