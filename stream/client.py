@@ -16,7 +16,7 @@ languages read the same in one GET.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 import msgspec
 import redis
 
+from stream.cohorts import cohorts
 from stream.errors import BrokerError, LayoutError
 from stream.values import Price, Profile, Ranked, in_words, key_of, kind_of
 
@@ -42,8 +43,8 @@ class Recommended(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     """One place of a list. `score` only orders its own list; `reason` is viewed, bought, led_to (bought
     by others after what this shopper looked at), category, trending, popular (in the shop), related (by two
     steps), again (seen or bought before), pinned (by a rule of the shop), alike (new, and like the last item
-    looked at), interest (of what the shopper stated or searched for) or new (put there to find out what it is
-    worth).
+    looked at), interest (of what the shopper stated or searched for), cohort (taken by others who come the
+    same way) or new (put there to find out what it is worth).
 
     `because`: the item that the shopper looked at and that is the reason, if one is. `shoppers`: how many
     distinct shoppers are behind it, at least; 0 where that is fewer than five, or nothing that is counted.
@@ -146,6 +147,16 @@ class Client:
     def trending(self, category: str | None = None) -> Recommendations | None:
         """Items that many look at right now, in one category or in all of the shop."""
         return self._list("trending", category if category is not None else "all")
+
+    def first(self, context: Mapping[str, Any], limit: int = 20) -> Recommendations | None:
+        """What to show to somebody of whom nothing is known but the `context` of the visit, as an event's
+        (`stream.cohorts`): what those take who come the same way, by the first cohort of which enough is
+        known, else what is trending. A round trip for each cohort that there is no list of."""
+        for name in cohorts(context).values():
+            found = self._list("cohort", name, limit)
+            if found is not None:
+                return found
+        return self._list("trending", "all", limit)
 
     def price(self, item_id: str) -> Price | None:
         """The price in force of an item, and why."""

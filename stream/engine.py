@@ -243,7 +243,7 @@ class Engine:
         first lists for shoppers who came before anything was known. Call it several times a second.
         """
         effects, units = Effects(), self.item_units
-        self.catalogue.look_for_newcomers()
+        self.catalogue.look_on(self.popular.numbers)
         self._popularity(effects, now_ms)
         for items, numbers in self.publisher.items_due(units, limit):
             effects.values += self._item_lists(items, numbers, now_ms)
@@ -252,6 +252,7 @@ class Engine:
             effects.values.append(prices)
         effects.messages += self.prices.partials(units, now_ms)
         self.metrics.price_moves += moves
+        self.metrics.item_lists_due = self.publisher.many_due
         now = self.now(now_ms)
         self.metrics.rules, self.metrics.rules_relaxed = len(self.rules.rules), self.rules.relaxed
         for unit in self.shopper_units.values():

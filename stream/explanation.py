@@ -8,9 +8,9 @@ import numpy as np
 from stream.engine import Engine
 from stream.items.due import new_wanted
 from stream.recommend.candidates import REASONS
-from stream.recommend.encode import Lists, new_lists
+from stream.recommend.encode import PLAIN, Lists, new_lists
 from stream.recommend.features import FEATURES, new_description
-from stream.recommend.make import Ranker, fill, rank
+from stream.recommend.make import Ranker, fill, follows_model, rank
 from stream.recommend.pool import FILL, OWNED, clear, new_pool
 from stream.recommend.rank import REACH, new_ranking
 from stream.recommend.sources import SOURCES
@@ -105,7 +105,7 @@ def _look(
     item_id: str,
     now_ms: int,
 ) -> Explained:
-    pool, ranking, active = ranker.pool, ranker.ranking, bool(ranker.scorer.active[0])
+    pool, ranking, active = ranker.pool, ranker.ranking, follows_model(row, ranker)
     item = engine.table.interner.find(item_id.encode())
     found = np.flatnonzero(pool.item[:n] == item)
     c = int(found[0]) if len(found) else -1
@@ -127,7 +127,7 @@ def _look(
         user_id=user_id,
         item_id=item_id,
         unknown=item < 0,
-        ranked_by=engine.metrics.model,
+        ranked_by=engine.metrics.model if active else PLAIN,
         items=[_name(engine, number) for number in listed],
         candidates=n,
         place=place + 1 if place >= 0 else None,
@@ -159,7 +159,7 @@ def _rules(engine: Engine, ranker: Ranker, row: Row, history: Row, item_id: str,
     """What the shop's rules did to the item, if there are any in force."""
     if ranker.ruled.plan.idle:
         return []
-    pool, ranking, active = ranker.pool, ranker.ranking, bool(ranker.scorer.active[0])
+    pool, ranking, active = ranker.pool, ranker.ranking, follows_model(row, ranker)
     order = ranking.order if active else ranking.plain_order
     order = order[: int(ranking.size[0 if active else 1])]
     scores = ranking.worth[order] if active else np.log(ranking.plain[order])
@@ -176,7 +176,7 @@ def _why(
     engine: Engine, ranker: Ranker, row: Row, history: Row, item: int, c: int, rules: list[Effect]
 ) -> str:
     """Why an item is not in the list."""
-    pool, ranking, active = ranker.pool, ranker.ranking, bool(ranker.scorer.active[0])
+    pool, ranking, active = ranker.pool, ranker.ranking, follows_model(row, ranker)
     if item < 0:
         return "nobody knows it: no event and no entry of the catalogue that is kept names it"
     if row["recent"][0] == item + 1:

@@ -66,6 +66,8 @@ class Metrics:
     scenario_lists: int = 0
     """Of other scenarios than `home`."""
     item_lists: int = 0
+    item_lists_due: int = 0
+    """Of items of which much more is known than was told last."""
     prices: int = 0
     price_moves: int = 0
     catalogue_refused: int = 0

@@ -77,6 +77,7 @@ WORDS = {
     "alike": "new, and like the item you looked at last",
     "interest": "it matches what you searched for or said you like",
     "new": "shown so that it becomes known",
+    "cohort": "popular with shoppers who come here as you do",
 }
 """What there is to say of reasons that have no shoppers behind them."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -63,6 +63,8 @@ class Batch(NamedTuple):
     items: bytes
     whole: list[tuple[int, Whole]]
     """(row, event) of the types that say more than the columns hold, in order."""
+    placed: list[tuple[int, types.AnyEvent]]
+    """(row, event) of those with a context, in order."""
 
 
 class Decoded(NamedTuple):
@@ -72,6 +74,8 @@ class Decoded(NamedTuple):
     refused: list[Refused]
     rekeyed: list[tuple[bytes, Record]]
 
+
+E = TypeVar("E")
 
 _SPACE = " "
 """The first character that is not a control character."""
@@ -95,6 +99,7 @@ def decode(records: Sequence[Record], bounds: Bounds) -> Decoded:
     refused: list[Refused] = []
     rekeyed: list[tuple[bytes, Record]] = []
     whole: dict[int, Whole] = {}
+    placed: dict[int, types.AnyEvent] = {}
     for k in np.flatnonzero(~kept).tolist():
         event = _event(block[k], refused, rekeyed)
         if event is not None:
@@ -104,6 +109,8 @@ def decode(records: Sequence[Record], bounds: Bounds) -> Decoded:
                 out.code[k] = DISLIKE
             if isinstance(event, Whole):
                 whole[k] = event
+            if event.context:
+                placed[k] = event
     kept = _in_time(block, out.ts_ms, kept, bounds, refused)
     good = np.flatnonzero(kept)
     batch = Batch(
@@ -119,9 +126,15 @@ def decode(records: Sequence[Record], bounds: Bounds) -> Decoded:
         request=out.request[good],
         users=names.joined(names.users[good]),
         items=names.joined(out.item[good]),
-        whole=[(int(np.searchsorted(good, k)), event) for k, event in whole.items() if kept[k]],
+        whole=_rows(whole, kept, good),
+        placed=_rows(placed, kept, good),
     )
     return Decoded(batch, refused, rekeyed)
+
+
+def _rows(events: dict[int, E], kept: NDArray[np.bool_], good: NDArray[np.int64]) -> list[tuple[int, E]]:
+    """Those that are kept, by their row among these."""
+    return [(int(np.searchsorted(good, k)), event) for k, event in events.items() if kept[k]]
 
 
 def _event(

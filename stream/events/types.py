@@ -157,8 +157,8 @@ class Claim(Event, frozen=True, kw_only=True, tag="claim"):
 class Inherit(Event, frozen=True, kw_only=True, tag="inherit"):
     """Written by a worker that was claimed from: what was known of the visitor `session_id`, who is this
     shopper, and is forgotten there. `viewed`: latest first, of which the first `in_session` in one session;
-    `seen`, `bought`, `hidden`, `cart` and `shown`: oldest first; `stated`: interests; `events`: how many
-    there were, the last at `ts`."""
+    `seen`, `bought`, `hidden`, `cart` and `shown`: oldest first; `stated`: interests; `cohorts`: hashes by
+    field; `events`: how many there were, the last at `ts`."""
 
     session_id: Id
     events: Annotated[int, Meta(ge=1)]
@@ -170,6 +170,7 @@ class Inherit(Event, frozen=True, kw_only=True, tag="inherit"):
     cart: Annotated[list[Id], Meta(max_length=1000)] = []
     shown: Annotated[list[Id], Meta(max_length=1000)] = []
     stated: Annotated[list[str], Meta(max_length=1000)] = []
+    cohorts: Annotated[list[Annotated[int, Meta(ge=0, lt=2**32)]], Meta(max_length=1000)] = []
 
 
 ShopEvent = (

@@ -12,9 +12,10 @@ from stream.events.decode import to_minor
 from stream.events.types import ID_MAX_CHARS, Item
 from stream.items.meanings import learn, learn_name
 from stream.items.newcomers import MAX_CATEGORIES, arrive, look_on, read_again
+from stream.items.postings import offer, retract
 from stream.items.stand_ins import StandIns
 from stream.items.table import ItemTable
-from stream.items.words import add, drop, new_vocabulary, sign, text_of
+from stream.items.words import add, drop, new_vocabulary, sign, terms_of, text_of
 from stream.state.interner import Interner
 
 _SPACE = 0x20
@@ -23,6 +24,9 @@ STOCK_MOST = 1 << 31
 
 REMOVED_SHARE = 8
 """Of all item numbers, an eighth may be those of removed items that are remembered: the latest."""
+
+OFFERED = 16
+"""Popular items that one call of `look_on` offers to those who search for their words."""
 
 GREW = 4
 """Times as many items, after which it is worked out anew which of their words are rare."""
@@ -45,7 +49,7 @@ class Catalogue:
         # Category 0 stands for none, as in a zeroed row.
         self.categories.intern_one(b"\x01none")
         self._vocabulary = new_vocabulary()
-        self._signed_at = 0
+        self._signed_at = self._offered = 0
         self._brands: set[tuple[str, int]] = set()
 
     def update(self, key: bytes | None, value: bytes | None) -> str | None:
@@ -59,14 +63,15 @@ class Catalogue:
             if len(key) > 4 * ID_MAX_CHARS or min(key) < _SPACE:
                 return f"the catalogue has no item {key[:64]!r}: that is no item id"
             gone = self.facts.pop(key, None)
+            number = int(self._table.numbers(key, 1)[0])
             if gone is not None:
                 self.changed.add(key)
-                drop(self._vocabulary, text_of(gone))
+                self._drop(number, text_of(gone))
             # Also before anybody has seen it.
             self.removed[key] = None
             if len(self.removed) > self._table.interner.capacity // REMOVED_SHARE:
                 del self.removed[next(iter(self.removed))]
-            self._withdraw(int(self._table.numbers(key, 1)[0]), True)
+            self._withdraw(number, True)
             self._judge(self.stand_ins.put(key, None, ()))
             return None
         try:
@@ -115,11 +120,18 @@ class Catalogue:
         self.withdrawals += withdrawn and not fact["withdrawn"] and bool(fact["heard"])
         fact["withdrawn"] = withdrawn
 
-    def look_for_newcomers(self) -> None:
-        """Let newcomers move up where others are well known by now. Some µs."""
-        if self.facts:
-            facts = self._table.facts
-            look_on(facts.new, facts.item, facts.words, self._table.interner.used)
+    def look_on(self, popular: NDArray[np.int32]) -> None:
+        """Let newcomers move up where others are well known by now, and some of the `popular` items be found
+        by their words in place of others. Some 100 µs."""
+        if not self.facts:
+            return
+        facts = self._table.facts
+        look_on(facts.new, facts.item, facts.words, self._table.interner.used)
+        self._offered = self._offered + OFFERED if self._offered < len(popular) else 0
+        for number in popular[self._offered : self._offered + OFFERED].tolist():
+            known = self.facts.get(self._table.interner.name(number))
+            if known is not None:
+                offer(facts.postings, facts.item, terms_of(text_of(known)), number)
 
     def _read(self, number: int, before: Item | None, now: Item) -> None:
         """Learn what an item is about. Some 30 µs."""
@@ -127,8 +139,9 @@ class Catalogue:
         was = None if before is None else text_of(before)
         if was != text:
             if was is not None:
-                drop(self._vocabulary, was)
+                self._drop(number, was)
             self._know(number, add(self._vocabulary, text))
+            offer(facts.postings, facts.item, terms_of(text), number)
         sold = (now.brand or "", int(facts.item["category"][number]))
         if sold not in self._brands:
             self._brands.add(sold)
@@ -136,6 +149,11 @@ class Catalogue:
         arrive(facts.new, facts.item, facts.words, number, was is None)
         if len(self.facts) >= GREW * self._signed_at:
             self._sign_again()
+
+    def _drop(self, number: int, text: bytes) -> None:
+        """An item has these words no more."""
+        drop(self._vocabulary, text)
+        retract(self._table.facts.postings, terms_of(text), number)
 
     def _know(self, number: int, words: NDArray[np.uint64]) -> None:
         facts = self._table.facts

@@ -17,9 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.events.codes import CART, DISLIKE, HIDE, LIKE, PURCHASE, RATING, VIEW
+from stream.items.cohorts import Cohorts, new_cohorts
+from stream.items.cohorts import forget as forget_in_cohorts
+from stream.items.cohorts import rescale as rescale_cohorts
 from stream.items.meanings import Meanings, new_meanings
 from stream.items.newcomers import FEW, Newcomers, new_newcomers
 from stream.items.newcomers import forget as forget_newcomers
+from stream.items.postings import Postings, new_postings
 from stream.state.arena import reserve
 from stream.state.jit import kernel, small_kernel
 
@@ -78,7 +82,8 @@ _LARGEST_GAIN = 1e30
 class Facts(NamedTuple):
     """By item number: `item` (of `FACT`), `words` (n, 2; `stream.items.words`: zeros where it is unknown what
     it is about) and `mark`. `hot`: item numbers + 1 in falling order of `trending`; `new`: items of which
-    little was heard; `meanings`: what categories and brands are called.
+    little was heard; `meanings`: what categories and brands are called; `cohorts`: what each of them
+    takes; `postings`: which items have a word.
 
     `mark`: while a list is made, the item's candidate + 1 (0: none), or `BANNED`; always `ELSEWHERE` where
     another stands for it. They lie close together, because each neighbour that is read asks for one: of
@@ -100,6 +105,8 @@ class Facts(NamedTuple):
     met: NDArray[np.uint16]
     new: Newcomers
     meanings: Meanings
+    cohorts: Cohorts
+    postings: Postings
 
 
 def new_facts(max_items: int) -> Facts:
@@ -116,6 +123,8 @@ def new_facts(max_items: int) -> Facts:
         reserve(max_items, np.uint16),
         new_newcomers(),
         new_meanings(),
+        new_cohorts(),
+        new_postings(),
     )
 
 
@@ -233,6 +242,7 @@ def rescale(facts: Facts, used: int, factor: float) -> None:
     """Multiply what decays by time after its landmark has moved."""
     facts.item["popular"][:used] *= np.float32(factor)
     facts.heard[POPULAR] *= factor
+    rescale_cohorts(facts.cohorts, factor)
 
 
 def forget(facts: Facts, numbers: NDArray[np.int32]) -> None:
@@ -243,6 +253,7 @@ def forget(facts: Facts, numbers: NDArray[np.int32]) -> None:
     facts.words[numbers] = 0
     facts.renamed[numbers] = facts.also[numbers] = 0
     forget_newcomers(facts.new, numbers)
+    forget_in_cohorts(facts.cohorts, numbers)
     left = facts.hot[(facts.hot > 0) & ~np.isin(facts.hot - 1, numbers)]
     facts.hot[:] = 0
     facts.hot[: len(left)] = left

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stream.effects import Message, Values, place, version
 from stream.items.catalogue import Catalogue
+from stream.items.cohort_lists import CohortLists
 from stream.items.due import evidence, pop_lists
 from stream.items.joined import new_joined, want_replaced
 from stream.items.lists import fill_lists
@@ -47,6 +48,7 @@ class Publisher:
         self._told: dict[int, tuple[int, int, int]] = {}
         self._trending: dict[bytes, list[str] | None] = {}
         self._links = 0
+        self._cohorts = CohortLists(table)
 
     # -- item-to-item lists ----------------------------------------------------------------------
 
@@ -68,6 +70,12 @@ class Publisher:
             if unit is not None:
                 out.append((unit, numbers[rows["home"][numbers] == home]))
         return out
+
+    @property
+    def many_due(self) -> int:
+        """Items of which much more is known than was told last."""
+        read, written = self._table.lists_due.soon.ends.tolist()
+        return int(written - read)
 
     def lists_of(self, unit: ItemUnit, numbers: NDArray[np.int32], now_ms: int) -> list[Values]:
         """`similar` and `together` lists of up to `AT_ONCE` items of one unit, where there are any. A variant
@@ -98,8 +106,9 @@ class Publisher:
         return out
 
     def tell_again(self) -> None:
-        """Publish all trending lists once more, also those that are what was told last."""
+        """Publish all trending lists and those of cohorts once more, changed or not."""
         self._trending = {name: None for name, items in self._trending.items() if items}
+        self._cohorts.tell_again()
 
     # -- popularity ------------------------------------------------------------------------------
 
@@ -144,14 +153,18 @@ class Publisher:
         )
 
     def trending(self, units: Mapping[int, ItemUnit], now_ms: int) -> list[Values]:
-        """Merge what the partitions told; the owner of partition 0 publishes the lists that changed."""
+        """Merge what the partitions told; the owner of partition 0 publishes the lists that changed, and
+        those of its cohorts."""
         if self._links != self._catalogue.stand_ins.changes:
             self._links = self._catalogue.stand_ins.changes
             self._popular.again()
         merged = self._popular.merge(now_ms)
         owner = units.get(0)
-        if not merged or owner is None:
+        if owner is None:
             return []
+        of_cohorts = self._cohorts.due(owner, now_ms)
+        if not merged:
+            return of_cohorts
         lists: dict[bytes, list[tuple[bytes, float]]] = {name: [] for name in self._trending}
         lists |= {
             self._catalogue.categories.name(category): entries
@@ -179,4 +192,4 @@ class Publisher:
                     )
                 )
             )
-        return [Values.of("trending", ids, values)] if ids else []
+        return [Values.of("trending", ids, values), *of_cohorts] if ids else of_cohorts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.items.cohort_names import CohortNames
 from stream.items.cooccurrence import rescale
 from stream.items.due import new_due, new_lists_due, new_wanted
 from stream.items.facts import new_facts
@@ -38,6 +39,7 @@ class ItemTable:
         self.interner = Interner(max_items)
         self.rows: NDArray[np.void] = reserve(max_items, ITEM)
         self.facts = new_facts(max_items)
+        self.cohorts = CohortNames()
         self.partitions = partitions
         self.slow = Decay(30 * DAY_MS)
         self.fast = Decay(DAY_MS / 4)

@@ -87,6 +87,12 @@ def sign(vocabulary: Vocabulary, text: bytes) -> NDArray[np.uint64]:
     return vocabulary.bits
 
 
+def terms_of(text: bytes) -> NDArray[np.int32]:
+    """The distinct terms of a text's words, as they come."""
+    found = np.zeros(WORDS_READ, np.int32)
+    return found[: read_words(np.frombuffer(text, np.uint8), found)]
+
+
 def words_of(text: bytes) -> NDArray[np.uint64]:
     """The signature of what a shopper says: of its first words, however common. A function of the text."""
     return sign(new_vocabulary(), text)

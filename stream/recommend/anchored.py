@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stream.items.facts import BANNED, Facts, stand_in
 from stream.recommend.candidates import CATEGORY, TRENDING, gather
 from stream.recommend.encode import Lists
-from stream.recommend.make import Ranker, fill, order
+from stream.recommend.make import Ranker, fill, follows_model, order
 from stream.recommend.pool import COLUMNS, FILL, OWNED, Pool, ban, clear, put
 from stream.recommend.popular import Leaders
 from stream.recommend.rank import Ranking, order_by_one
@@ -130,7 +130,7 @@ def _rank(row: Row, history: Row, ranker: Ranker, way: Way) -> None:
         _add_popular(pool, facts, ranker.leaders, way.category, way.enough)
     if way.category != 0:
         _keep_category(pool, facts, way.category)
-    most, active = len(ranking.order), ranker.scorer.active[0]
+    most, active = len(ranking.order), follows_model(row, ranker)
     if ranker.ruled.plan.idle and way.per_category == 0:
         most = min(most, ranker.ruled.length)
     if way.lead >= 0:

@@ -15,7 +15,7 @@ from stream.items.joined import heaviest, is_whole, joined, want_replaced
 from stream.items.row import BOUGHT as BY_BASKET
 from stream.items.row import LED_TO as BY_PURCHASE
 from stream.items.row import VIEWED as BY_VIEW
-from stream.recommend.cold import start_cold
+from stream.recommend.cold import POPULAR, start_cold
 from stream.recommend.pool import (
     BOUGHT,
     FILL,
@@ -55,14 +55,13 @@ ENOUGH = 40
 """Candidates below which popular items follow."""
 
 CATEGORY, TRENDING, RELATED, AGAIN, PINNED = 3, 4, 5, 6, 7
-"""Reasons beside the kinds of co-occurrence, and those of `stream.recommend.cold`."""
-
-POPULAR = 11
-"""Reason of what only fills up: it may be little that is known of the shop."""
+"""Reasons beside the kinds of co-occurrence, and those of `stream.recommend.cold` and of
+`stream.recommend.in_cohort`."""
 
 REASONS = (
     "viewed", "bought", "led_to", "category", "trending", "related", "again", "pinned",
     "alike", "interest", "new", "popular",
+    "cohort",
 )  # fmt: skip
 """Names of reasons by code, as published."""
 

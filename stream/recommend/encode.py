@@ -23,6 +23,9 @@ _HEAD_BYTES = 360 + (LOOK_BACK + 1) * _NAME_BYTES + PIECE
 _QUOTE, _BACKSLASH, _COMMA, _ZERO, _CLOSE, _END = 0x22, 0x5C, 0x2C, 0x30, 0x5D, 0x7D
 
 
+PLAIN = "share"
+"""What ranks where no model does, as published."""
+
 EXPLORED = 4
 """The place, from 0, of an item of which little is known: behind what shoppers look at first."""
 
@@ -32,7 +35,8 @@ class Lists(NamedTuple):
 
     What stands behind each place: `because` counts, from 0, which of the `anchor` items (numbers + 1, of (n,
     `LOOK_BACK`)) is the reason, -1 for none; `shoppers` is how many there are at least, 0 below `LEAST`.
-    `explored`: the probability with which the item of reason `NEW` was put into the list; 0 without one."""
+    `explored`: the probability with which the item of reason `NEW` was put into the list; 0 without one.
+    `plain`: it is in the plain order, whatever model there is."""
 
     item: NDArray[np.int32]
     score: NDArray[np.float32]
@@ -42,6 +46,7 @@ class Lists(NamedTuple):
     shoppers: NDArray[np.uint8]
     anchor: NDArray[np.int32]
     explored: NDArray[np.float32]
+    plain: NDArray[np.bool_]
 
     def part(self, which: Any) -> Lists:
         """Some of the lists: `which` indexes rows (a slice gives views)."""
@@ -87,6 +92,7 @@ def new_lists(count: int, length: int) -> Lists:
         np.zeros((count, length), np.uint8),
         np.zeros((count, LOOK_BACK), np.int32),
         np.zeros(count, np.float32),
+        np.zeros(count, np.bool_),
     )
 
 
@@ -124,8 +130,15 @@ class Writer:
         """
         if len(self._ends) < count:
             self._ends = np.zeros(count, np.int64)
-        middle = b'","generated_at":%d,"model":"%s","items":[' % (now_ms, model.encode())
-        head = VERSION_PREFIX + b"%013d-%016d" % (lineage_ms, 0) + middle
+        heads = [
+            np.frombuffer(
+                VERSION_PREFIX
+                + b'%013d-%016d","generated_at":%d,"model":"%s","items":['
+                % (lineage_ms, 0, now_ms, name.encode()),
+                np.uint8,
+            )
+            for name in (model, PLAIN)
+        ]
         done = 0
         values: list[Texts] = []
         while done < count:
@@ -136,7 +149,8 @@ class Writer:
                 count,
                 names,
                 offsets,
-                np.frombuffer(head, np.uint8),
+                heads[0],
+                heads[1],
                 self._reasons,
                 self._reason_lengths,
                 self._worst,
@@ -161,6 +175,7 @@ def _write(
     names: Names,
     offsets: NDArray[np.int64],
     head: NDArray[np.uint8],
+    plain_head: NDArray[np.uint8],
     reasons: NDArray[np.uint8],
     reason_lengths: NDArray[np.int64],
     worst: int,
@@ -174,7 +189,8 @@ def _write(
         if at + worst > len(out):
             break
         begin = at
-        at = put(out, at, head, 0, len(head))
+        mine = plain_head if lists.plain[n] else head
+        at = put(out, at, mine, 0, len(mine))
         digits = offsets[n]
         for k in range(16):
             out[begin + len(VERSION_PREFIX) + VERSION_CHARS - 1 - k] = _ZERO + digits % 10

@@ -108,7 +108,7 @@ class Description(NamedTuple):
 
 
 def new_description() -> Description:
-    """Room for one pool: 54 KB."""
+    """Room for one pool: 62 KB."""
     work = np.zeros(LIMIT, np.float32)
     return Description(
         np.zeros((N_FEATURES, LIMIT), np.float32),

@@ -59,7 +59,7 @@ def make_list(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int, meas
 
     `measured`: it will be labelled, so that both orders are made, as far as they are learned from.
     """
-    most, active = REACH, ranker.scorer.active[0]
+    most, active = REACH, follows_model(row, ranker)
     if ranker.ruled.plan.idle:
         most = KEPT if measured else LENGTH
     rank(row, history, ranker, most, measured or not active, measured or active)
@@ -95,15 +95,17 @@ def order(row: Row, history: Row, ranker: Ranker, most: int, plain: bool, by_mod
 def fill(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> bool:
     """Write what was ranked into list `n`, in the order that is to be published, and what stands behind it;
     whether it is to be."""
-    pool, ranking, active = ranker.pool, ranker.ranking, ranker.scorer.active[0]
+    pool, ranking, active = ranker.pool, ranker.ranking, follows_model(row, ranker)
+    lists.plain[n] = not active
     if active:
         chances(pool.size[0], ranking)
     if not ranker.ruled.plan.idle:
         size = fill_by_rules(
-            row, history, ranker.ruled, pool, ranker.facts, ranker.leaders, ranking, ranker.scorer, lists, n
+            row, history, ranker.ruled, pool, ranker.facts, ranker.leaders, ranking, ranker.scorer, active,
+            lists, n,
         )  # fmt: skip
         tell(row, ranker.items, ranker.facts, pool, lists, n)
-        return size > 0 or ranked(ranker)
+        return size > 0 or ranked(row, ranker)
     size = min(ranking.size[0 if active else 1], ranker.ruled.length)
     for k in range(size):
         c = ranking.order[k] if active else ranking.plain_order[k]
@@ -119,9 +121,16 @@ def fill(row: Row, history: Row, ranker: Ranker, lists: Lists, n: int) -> bool:
 
 
 @kernel
-def ranked(ranker: Ranker) -> bool:
+def follows_model(row: Row, ranker: Ranker) -> bool:
+    """Whether the model's order is published. Not to who has looked at nothing yet: it learns what follows a
+    look, and before any the plain order has twice as much of what is taken (`benchmarks.cohorts`)."""
+    return ranker.scorer.active[0] and row.recent[0] > 0  # type: ignore[no-any-return]
+
+
+@kernel
+def ranked(row: Row, ranker: Ranker) -> bool:
     """Whether the ranking that is published holds any candidate, whatever rules made of it."""
-    return ranker.ranking.size[0 if ranker.scorer.active[0] else 1] > 0  # type: ignore[no-any-return]
+    return ranker.ranking.size[0 if follows_model(row, ranker) else 1] > 0  # type: ignore[no-any-return]
 
 
 @long_kernel

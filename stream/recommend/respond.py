@@ -10,16 +10,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.cohorts import cohorts
 from stream.items.catalogue import Catalogue
+from stream.items.cohort_names import hashes
 from stream.items.due import Wanted
 from stream.items.table import ItemTable
 from stream.recommend.anchored import Way, make_anchored_lists
 from stream.recommend.candidates import REASONS
-from stream.recommend.encode import Lists, new_lists
+from stream.recommend.encode import PLAIN, Lists, new_lists
 from stream.recommend.make import Ranker
 from stream.recommend.pool import LIMIT
 from stream.recommend.rank import LENGTH, REACH, new_ranking, no_scorer
-from stream.recommend.scenarios import PLAIN, Now, Scenarios
+from stream.recommend.scenarios import Now, Scenarios
 from stream.recommend.sources import used
 from stream.rules.book import Rulebook
 from stream.rules.request import NO_CATEGORY, RequestContext
@@ -66,6 +68,10 @@ class Responder:
         """The list for a shopper whom one of `units` knows, or for anybody; some 90 µs. Raises
         `InputError` if there is no such scenario."""
         row, histories = _known(shopper_id, units)
+        row = row.copy()
+        context = {"segment": request.segment, "category": request.category} | request.context
+        told = hashes(cohorts(context))
+        row["cohorts"] = np.where(told, told, row["cohorts"])
         asked = self._rules.asked(request, now.now_ms)
         find = self._table.interner.find
         found = np.array([find(each.encode()) for each in request.anchors], np.int32)
@@ -102,7 +108,7 @@ class Responder:
             anchors=self._names(named),
             because=because,
             shoppers=made.shoppers[0, :size].tolist(),
-            model=model if way.lead < 0 else PLAIN,
+            model=PLAIN if way.lead >= 0 or made.plain[0] else model,
             relaxed=relaxed,
         )
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.items.facts import Facts
-from stream.recommend.candidates import PINNED, POPULAR
+from stream.recommend.candidates import PINNED
+from stream.recommend.cold import POPULAR
 from stream.recommend.encode import Lists
 from stream.recommend.pool import Pool, put
 from stream.recommend.popular import CATEGORY_LEADERS, LEADERS, Leaders
@@ -93,6 +94,7 @@ def fill_by_rules(
     leaders: Leaders,
     ranking: Ranking,
     scorer: Scorer,
+    active: bool,
     lists: Lists,
     n: int,
 ) -> int:
@@ -101,12 +103,13 @@ def fill_by_rules(
     the last item's category and in the shop follows: before a rule `include-only` is set aside, all of that
     has been looked at as well.
 
-    The anchor of conditions is the shopper's last item. What a rule adds to a score it adds in logits to the
-    model's, as a logarithm to a plain one: the score published is that of the item as if its odds or share
-    were `factor` times as high. A pin that was no candidate has the last candidate's score. Not even a pin is
-    shown to a shopper who hid it, or looks at it now.
+    `active`: the model's order is published. The anchor of conditions is the shopper's last item. What a
+    rule adds to a score it adds in logits to the model's, as a logarithm to a plain one: the score
+    published is that of the item as if its odds or share were `factor` times as high. A pin that was no
+    candidate has the last candidate's score. Not even a pin is shown to a shopper who hid it, or looks at
+    it now.
     """
-    plan, work, out, active = ruled.plan, ruled.work, ruled.out, scorer.active[0]
+    plan, work, out = ruled.plan, ruled.work, ruled.out
     known = min(ranking.size[0 if active else 1], len(ruled.item))
     order = ranking.order if active else ranking.plain_order
     for k in range(known):

@@ -13,7 +13,7 @@ from stream.events.codes import DISLIKE, IMPRESSION, RATING
 from stream.items.unit import ItemUnit
 from stream.recommend.anchored import Way, make_anchored_lists
 from stream.recommend.candidates import REASONS
-from stream.recommend.encode import Writer, new_lists
+from stream.recommend.encode import PLAIN, Writer, new_lists
 from stream.recommend.make import Ranker
 from stream.recommend.pool import OWNED
 from stream.recommend.rank import LENGTH, no_scorer
@@ -26,9 +26,6 @@ from stream.values import kind_of
 
 AT_ONCE = 1024
 """Lists made by one call: bounds the working memory."""
-
-PLAIN = "share"
-"""Name of the order that needs no model."""
 
 
 class Now(NamedTuple):

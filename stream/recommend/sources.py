@@ -21,7 +21,7 @@ from stream.recommend.pool import (
     VISITED,
 )
 
-TREND, POPULARITY, CATEGORY, CONTENT, STATED, SEARCHED = range(OWNED + 1, OWNED + 7)
+TREND, POPULARITY, CATEGORY, CONTENT, STATED, SEARCHED, COHORT = range(OWNED + 1, OWNED + 8)
 """Numbers of sources that have no column of scores; the others' are their columns'."""
 
 SOURCES = {
@@ -41,6 +41,7 @@ SOURCES = {
     "content": CONTENT,
     "stated": STATED,
     "searched": SEARCHED,
+    "cohort": COHORT,
 }
 """Numbers by name. Those from `co-occurrence` to `markov` have their candidates in common."""
 

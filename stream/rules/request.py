@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -26,7 +26,9 @@ class RequestContext(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
     """One request for a list. `anchors`: the page's item, or the cart's, the latest last; they are not shown
-    themselves. `category`: only items of it. `exclude`: not these. `length`: None means the scenario's."""
+    themselves. `category`: only items of it. `exclude`: not these. `length`: None means the scenario's.
+    `context`: where the shopper comes from, as in an event (`stream.cohorts`); where it says nothing, what
+    events said holds on."""
 
     scenario: Annotated[str, Meta(min_length=1, max_length=64)] = "home"
     anchors: Annotated[list[Id], Meta(max_length=50)] = []
@@ -34,6 +36,7 @@ class RequestContext(
     exclude: Annotated[list[Id], Meta(max_length=1000)] = []
     length: Annotated[int, Meta(ge=1, le=LENGTH_MAX)] | None = None
     segment: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    context: dict[str, Any] = {}
 
 
 class Asked(NamedTuple):

@@ -22,7 +22,7 @@ from stream.recommend.candidates import ask_ahead, ask_for_second_step
 from stream.recommend.encode import Lists
 from stream.recommend.explore import explore, reward
 from stream.recommend.exposures import WINDOW_MS, Examples, join, remember
-from stream.recommend.make import Ranker, make_list, ranked
+from stream.recommend.make import Ranker, follows_model, make_list, ranked
 from stream.recommend.pool import clear
 from stream.shoppers.apply import apply, shows_interest
 from stream.shoppers.duplicates import first_time, own_id
@@ -112,6 +112,14 @@ def _listen(shoppers: Shoppers, row: Row, events: Events, e: int) -> None:
             state(history_of(shoppers, row), told)
 
 
+@kernel
+def _place(row: Row, cohorts: NDArray[np.uint32]) -> None:
+    """The shopper is of these cohorts now; of a field that nothing is said of, as before."""
+    for f in range(len(cohorts)):
+        if cohorts[f] != 0:
+            row.cohorts[f] = cohorts[f]
+
+
 @small_kernel
 def _label(shoppers: Shoppers, row: Row, events: Events, e: int, ranker: Ranker, examples: Examples) -> None:
     """Label the list that led to this event, if it is one that tells, and what the last one explored."""
@@ -196,6 +204,8 @@ def advance(
         if (not inherits or row.events == 0) and begin(row, events.session[e], events.ts_ms[e]):
             shoppers.counts[SESSIONS] += 1
             events.did[e] |= OPENED
+        if len(events.cohorts) > 0:
+            _place(row, events.cohorts[e])
         if not silent:
             _label(shoppers, row, events, e, ranker, examples)
         if inherits:
@@ -217,10 +227,10 @@ def advance(
         n += 1
         # The list before this one is not what the shopper sees any more.
         row.exposure = 0
-        if measured and ranked(ranker):
+        if measured and ranked(row, ranker):
             row.exposure = remember(
                 shoppers.waiting, events.shopper[e], events.offset[e], events.ts_ms[e], ranker.pool,
-                ranker.description, ranker.ranking, ranker.scorer.active[0],
+                ranker.description, ranker.ranking, follows_model(row, ranker),
             )  # fmt: skip
         shoppers.counts[EXPLORED] += explore(
             ranker.explorer, ranker.facts, ranker.ruled, ranker.pool, row, events.event[e], lists, n - 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from stream.events.codes import CART, DISLIKE, HIDE, LIKE, PURCHASE, RATING, REMOVE, RETURN, VIEW
 from stream.exchange import NO_DEMAND, NO_INTEREST
-from stream.items.facts import Facts, hear
+from stream.items.cohorts import hear_from
+from stream.items.facts import INTEREST, TREND_GAIN, Facts, hear
 from stream.shoppers.emit import Outbox, emit_bought, emit_led_to, emit_touch, emit_viewed
 from stream.shoppers.history import (
     buy,
@@ -89,6 +90,8 @@ def apply(
         _pair(row, events, e, out)
     if (interest or against) and not crowd:
         hear(facts, item, events.gain[e], code)
+    if interest and not crowd and facts.heard[TREND_GAIN] > 0.0:
+        hear_from(facts.cohorts, row, item, events.gain[e], INTEREST[code])
     if interest or against or code == RETURN or code == REMOVE:
         _touch(events, e, crowd, out)
     if code == PURCHASE:

@@ -34,6 +34,8 @@ class ShopperState(msgspec.Struct, frozen=True):
     """Times that an item was shown and not taken."""
     interests: list[str]
     """As the shopper's last `profile` stated them."""
+    cohorts: list[str]
+    """Those of which the worker knows the name."""
 
 
 def shoppers_of(unit: ShopperUnit) -> NDArray[np.int32]:
@@ -45,7 +47,7 @@ def describe(unit: ShopperUnit, number: int) -> ShopperState:
     """The shopper behind a number of the unit. Some 50 µs."""
     row = unit.state.rows[number]
     history = unit.state.histories[int(row["history"])]
-    name = unit.table.interner.name
+    name, names = unit.table.interner.name, unit.table.cohorts.names
 
     def ids(numbers: NDArray[np.int32]) -> list[str]:
         return [name(number - 1).decode() for number in numbers.tolist() if number]
@@ -71,4 +73,5 @@ def describe(unit: ShopperUnit, number: int) -> ShopperState:
         cart=ids(history["cart"]),
         shown={item: shown.count(item) for item in sorted(set(shown))},
         interests=unpacked(history["stated"].tobytes()),
+        cohorts=[names[key] for key in row["cohorts"].tolist() if key in names],
     )

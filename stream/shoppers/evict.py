@@ -205,5 +205,7 @@ def drop(room: Room, row: Row, histories: NDArray[np.void], number: int) -> None
     row.in_hour = 0
     row.crowd = False
     row.asked[:] = np.uint64(0)
+    row.terms[:] = 0
+    row.cohorts[:] = 0
     room.evicted[0] += 1
     room.evicted[room.evicted[0]] = number

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.cohorts import FIELDS, OF_VISIT
 from stream.effects import Message
 from stream.events import types
 from stream.events.cloudevents import unwrap
@@ -43,6 +44,7 @@ LEFT = np.dtype(
         ("shown", np.int32, (SHOWN,)),
         ("stated", np.uint8, (STATED_BYTES,)),
         ("stated_words", np.uint64, (2,)),
+        ("cohorts", np.uint32, (len(FIELDS),)),
     ],
     align=True,
 )
@@ -58,6 +60,8 @@ def leave(row: Row, history: Row, at: int, left: Row) -> None:
     for k in range(RECENT):
         left.viewed[k] = row.recent[k]
     left.in_session = row.in_session
+    for k in range(len(FIELDS)):
+        left.cohorts[k] = row.cohorts[k]
     left.seen[:] = 0
     left.bought[:] = 0
     left.quantity[:] = 0
@@ -97,8 +101,12 @@ def leave(row: Row, history: Row, at: int, left: Row) -> None:
 def take_over(row: Row, left: Row, same_session: bool) -> None:
     """Put what a visitor looked at behind what the shopper did in this session, before all earlier.
 
-    `same_session`: the visitor's session is the shopper's, so the two windows are one.
+    `same_session`: the visitor's session is the shopper's, so the two windows are one. Cohorts are the
+    visitor's where the shopper is in none.
     """
+    for k in range(0 if same_session else OF_VISIT, len(left.cohorts)):
+        if row.cohorts[k] == 0:
+            row.cohorts[k] = left.cohorts[k]
     for k in range(SEEN):
         if left.seen[k] > 0:
             _see(row, left.seen[k])
@@ -213,6 +221,7 @@ def inherit(claimed: types.Claim, left: Row, table: ItemTable) -> Message:
         cart=ids(left["cart"]),
         shown=ids(left["shown"]),
         stated=unpacked(left["stated"].tobytes()),
+        cohorts=left["cohorts"].tolist(),
     )
     return Message("events", claimed.heir.encode(), msgspec.json.encode(event))
 
@@ -237,6 +246,8 @@ def numbered(inherited: Sequence[tuple[int, types.Inherit]], table: ItemTable) -
         stated = packed(event.stated)
         left["stated"][: len(stated)] = np.frombuffer(stated, np.uint8)
         left["stated_words"] = words_of(stated)
+        known = event.cohorts[: len(FIELDS)]
+        left["cohorts"][: len(known)] = known
         left["quantity"][: len(bought)] = [of.quantity for of in bought]
     return out
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from stream.cohorts import FIELDS
+
 RECENT = 10
 """Items in the window of co-occurrence, and the most that a list can build on."""
 
@@ -26,6 +28,9 @@ CART = 16
 SHOWN = 64
 """Items remembered to have been shown and not taken, each as often as it was shown."""
 
+TERMS_ASKED = 4
+"""Words of a search by which items are looked for."""
+
 STATED_BYTES = 128
 """Room for the interests that a shopper states, as text."""
 
@@ -36,8 +41,9 @@ SHOPPER = np.dtype(
         ("last_ts_ms", np.int64),
         ("session", np.uint64),
         ("order", np.uint64),
-        # Words of the session's last search (`stream.items.words`).
+        # Words of the session's last search (`stream.items.words`), and terms of the first ones (0: none).
         ("asked", np.uint64, (2,)),
+        ("terms", np.uint16, (TERMS_ASKED,)),
         ("recent", np.int32, (RECENT,)),
         ("seen", np.int32, (SEEN,)),
         ("basket", np.int32, (BASKET,)),
@@ -52,6 +58,8 @@ SHOPPER = np.dtype(
         # Events in the current hour of event time: what tells a crowd behind one id from a person.
         ("hour", np.int32),
         ("in_hour", np.int32),
+        # Hashes of the cohorts by `stream.cohorts.FIELDS` (0: none).
+        ("cohorts", np.uint32, (len(FIELDS),)),
         ("crowd", np.bool_),
         ("bucket", np.uint8),
     ],

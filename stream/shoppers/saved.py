@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.items.cohorts import recall
 from stream.shoppers.duplicates import FULL, OLD_MOST, Seen, remember
 from stream.shoppers.evict import members_of
 from stream.shoppers.row import HISTORY, SHOPPER
 from stream.state import bucket as saved
 from stream.state.bucket import Bucket, Parts
+from stream.state.decay import gain_at
 from stream.state.interner import no_room
 from stream.state.jit import kernel
 
 if TYPE_CHECKING:
+    from stream.items.table import ItemTable
     from stream.shoppers.unit import ShopperUnit
 
 DTYPES = {"shoppers": SHOPPER, "histories": HISTORY}
@@ -98,6 +101,7 @@ def load(unit: ShopperUnit, bucket: Bucket) -> None:
     state.next_history[0] += len(histories)
     rows["history"][rows["history"] > 0] += first
     state.rows[members] = rows
+    _recall_cohorts(unit.table, rows[rows["cohorts"].any(axis=1)])
     state.room.size[bucket.bucket] += len(rows)
     if state.room.size[bucket.bucket] > state.room.cap:
         raise no_room("shopper", "max_shoppers")
@@ -106,6 +110,15 @@ def load(unit: ShopperUnit, bucket: Bucket) -> None:
         _recall(state.seen, bucket.bucket, generation, hashes)
     state.seen.young[bucket.bucket] = 1
     state.positions[bucket.bucket] = bucket.position
+
+
+def _recall_cohorts(table: ItemTable, rows: NDArray[np.void]) -> None:
+    """Count anew what the cohorts of these shoppers take."""
+    if len(rows):
+        table.reach(int(rows["last_ts_ms"].max()))
+        gain = np.empty(len(rows))
+        gain_at(rows["last_ts_ms"].copy(), table.slow.landmark_ms, table.slow.half_life_ms, gain)
+        recall(table.facts.cohorts, rows, gain)
 
 
 @kernel

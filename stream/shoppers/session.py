@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from stream.cohorts import OF_VISIT
 from stream.shoppers.row import RECENT, SEEN
 from stream.state.jit import Row, kernel
 
@@ -30,6 +31,9 @@ def begin(row: Row, session: np.uint64, ts_ms: int) -> bool:
         row.in_basket = 0
         row.order = np.uint64(0)
         row.asked[0] = row.asked[1] = np.uint64(0)
+        row.terms[:] = 0
+        for k in range(OF_VISIT):
+            row.cohorts[k] = 0
     if session != np.uint64(0) or new:
         row.session = session
     return new

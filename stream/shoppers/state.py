@@ -41,7 +41,8 @@ class Events(NamedTuple):
     """One batch as kernels see it: see `stream.events.decode.Batch`; `shopper` and `item` are numbers, `sold`
     that of the variant if `item` is its product; `gain` is what an event adds to sums that decay as
     popularity does, `left` what visitors left to shoppers of the batch, `shown` what its impressions say
-    (`stream.shoppers.impressed`), `said` what profiles and searches say (`stream.shoppers.stated`). `did`
+    (`stream.shoppers.impressed`), `said` what profiles and searches say (`stream.shoppers.stated`),
+    `cohorts[e]` hashes of cohorts (0: not told; no rows where no event of the batch tells any). `did`
     becomes what came of each event: bits, 0 for one that was passed over."""
 
     offset: NDArray[np.int64]
@@ -59,6 +60,7 @@ class Events(NamedTuple):
     left: NDArray[np.void]
     shown: NDArray[np.void]
     said: NDArray[np.void]
+    cohorts: NDArray[np.uint32]
     did: NDArray[np.uint8]
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.events import types
-from stream.items.words import plain, words_of
-from stream.shoppers.row import STATED_BYTES
+from stream.items.words import plain, terms_of, words_of
+from stream.shoppers.row import STATED_BYTES, TERMS_ASKED
 from stream.state.jit import Row, kernel
 
 KEYS = ("interests", "categories", "category", "brands", "brand")
@@ -21,9 +21,16 @@ TEXTS_MOST = 8
 """Interests kept of a shopper: the first ones that fit into `STATED_BYTES`."""
 
 SAID = np.dtype(
-    [("at", np.int64), ("texts", np.uint8, (STATED_BYTES,)), ("words", np.uint64, (2,))], align=True
+    [
+        ("at", np.int64),
+        ("texts", np.uint8, (STATED_BYTES,)),
+        ("words", np.uint64, (2,)),
+        ("terms", np.uint16, (TERMS_ASKED,)),
+    ],
+    align=True,
 )
-"""What one event of a batch said: its row there, texts separated by NUL, and the words of all of them."""
+"""What one event of a batch said: its row there, texts separated by NUL, the words of all of them, and the
+terms of the first ones (0: none, and one in 65,536)."""
 
 
 def interests(context: Mapping[str, Any]) -> list[str] | None:
@@ -69,10 +76,12 @@ def said(whole: Sequence[tuple[int, types.Event]]) -> NDArray[np.void]:
         elif not isinstance(event, types.Search):
             continue
         query = event.query or "" if isinstance(event, types.Search) else ""
-        rows.append((at, texts, words_of(plain(query) if query else texts)))
+        text = plain(query) if query else texts
+        rows.append((at, texts, words_of(text), terms_of(text)[:TERMS_ASKED]))
     out = np.zeros(len(rows), SAID)
-    for row, (at, texts, words) in zip(out, rows, strict=True):
+    for row, (at, texts, words, terms) in zip(out, rows, strict=True):
         row["at"], row["words"] = at, words
+        row["terms"][: len(terms)] = terms
         row["texts"][: len(texts)] = np.frombuffer(texts, np.uint8)
     return out
 
@@ -91,3 +100,5 @@ def ask(row: Row, told: Row) -> None:
     """The shopper looks for something else now."""
     row.asked[0] = told.words[0]
     row.asked[1] = told.words[1]
+    for k in range(TERMS_ASKED):
+        row.terms[k] = told.terms[k]

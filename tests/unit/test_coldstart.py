@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.events.records import LogRecord
+from stream.items.facts import FACT
 from stream.items.newcomers import FEW, HELD_EACH, MAX_CATEGORIES
+from stream.items.postings import EACH, new_postings, offer, retract
 from stream.items.words import new_vocabulary, ones, plain, sign
 from stream.saving import whole
 from stream.shoppers.describe import describe
@@ -194,6 +196,63 @@ def test_a_search_leads_to_what_has_its_words_until_the_session_ends():
     assert "interest" in viewed(worker, "zoe", "b0", 1_001)["reasons"]
     later = viewed(worker, "zoe", "b3", 40 * 60_000)
     assert "interest" not in later["reasons"]
+
+
+def test_one_word_is_enough_and_what_is_not_popular_is_found_too():
+    worker = departments()
+    tell(worker, "rare", "brass kettle", "kitchen")
+    for query in ("kettle", "the brass kettle", "Kettle, nonsense"):
+        offset = 1_000 + len(query)
+        found = after(worker, offset, "search", user=query, query=query)
+        assert found["items"][0] == "rare", query
+        assert found["reasons"][0] == "interest"
+    # Who is looked for by a word that there is not gets what is popular.
+    assert set(after(worker, 2_000, "search", "yan", query="nonsense")["reasons"]) == {"popular"}
+
+
+def test_of_many_with_a_word_the_popular_ones_are_found_also_those_that_became_so_later():
+    worker = Worker()
+    for k in range(3 * EACH):
+        tell(worker, f"k{k}", "kettle", f"c{k % 7}")
+    liked = [f"k{k}" for k in range(5)]
+    views = [event("view", f"u{k}", liked[k % 5], T0 + k) for k in range(100)]
+    worker.run(log(views), [50])
+    worker.talk()
+    found = after(worker, 1_000, "search", query="kettle")
+    assert set(found["items"][:5]) == set(liked)
+    assert len(found["items"]) == 20
+
+
+def test_what_has_a_word_no_more_is_not_found_by_it():
+    worker = departments()
+    tell(worker, "new", "brass kettle", "kitchen")
+    assert after(worker, 1_000, "search", query="kettle")["items"][0] == "new"
+    tell(worker, "new", "brass lamp", "kitchen")
+    assert "new" not in after(worker, 1_001, "search", query="kettle")["items"]
+    assert after(worker, 1_002, "search", query="lamp")["items"][0] == "new"
+    worker.engine.control("items", b"new", None)
+    assert "new" not in after(worker, 1_003, "search", query="lamp")["items"]
+    postings = worker.engine.table.facts.postings.item
+    assert not (postings == worker.engine.table.interner.find(b"new") + 1).any()
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.booleans(), st.integers(0, 9)), max_size=200))
+def test_an_item_stands_once_where_it_belongs(steps: list[tuple[int, bool, int]]):
+    postings, facts, terms = new_postings(), np.zeros(61, FACT), np.array([3, 9], np.int32)
+    there: set[int] = set()
+    for item, has, popular in steps:
+        facts["popular"][item] = max(popular, facts["popular"][item])
+        (offer(postings, facts, terms, item) if has else retract(postings, terms, item))
+        (there.add(item) if has else there.discard(item))
+        listed = postings.item[3]
+        size = np.count_nonzero(listed)
+        assert not listed[size:].any()
+        held = set((listed[:size] - 1).tolist())
+        assert len(held) == size
+        assert held <= there
+        assert np.array_equal(listed, postings.item[9])
+    if len(there) <= EACH and all(has for _, has, _ in steps):
+        assert held == there if steps else True
 
 
 def test_a_profile_replaces_an_earlier_one_and_an_empty_one_clears():

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from stream.shoppers.evict import drop, new_room
+from stream.shoppers.row import HISTORY, SHOPPER
 from tests.unit.core_helpers import T0, Worker, event, log
 
 DAY_MS = 86_400_000
@@ -22,6 +26,16 @@ def test_rows_that_make_room_are_evicted_and_each_row_is_one_that_is_there_or_on
     assert len(other.engine.shopper_units[0]) <= 512
     metrics = other.engine.metrics
     assert (metrics.shoppers_evicted, metrics.items_evicted, metrics.displaced) == (0, 0, 0)
+
+
+def test_of_who_is_forgotten_nothing_is_left_for_whoever_gets_the_row_next():
+    rows, histories = (np.frombuffer(b"\1" * (2 * of.itemsize), of).copy() for of in (SHOPPER, HISTORY))
+    rows["history"] = 1
+    drop(new_room(10, 10, DAY_MS), rows[0], histories, 0)
+    left = {name for name in SHOPPER.names or () if rows[name][0].any()}
+    assert left == {"bucket"}
+    assert not any(histories[name][1].any() for name in HISTORY.names or ())
+    assert rows["recent"][1].all()
 
 
 def test_who_no_event_names_for_long_is_forgotten():

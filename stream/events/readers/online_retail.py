@@ -14,6 +14,7 @@ The file is in time order and is streamed as it is. It is a ledger rather than a
   without a price. A negative price is refused as `invalid-field`.
 - Facts of an item (title, unit price as list price) come at its first sight and when its title
   changes; prices differ with the quantity bought and are not taken as new list prices.
+- The country of a line is its context (`stream.cohorts`).
 - Times have no offset and are taken as UTC; prices are pounds.
 """
 
@@ -28,7 +29,9 @@ from stream.events.readers.lines import Log
 from stream.events.readers.rows import Row, columns, rows
 from stream.events.types import Item, Purchase, Return
 
-COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID")
+COLUMNS = (
+    "InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country",
+)  # fmt: skip
 NOT_PRODUCTS = frozenset({"POST", "DOT", "M", "C2", "D", "S", "B", "AMAZONFEE", "CRUK", "BANK CHARGES"})
 """Postage, dotcom postage, manual, carriage, discount, samples, bad debt, Amazon's fee, commission."""
 CURRENCY = "GBP"
@@ -49,7 +52,7 @@ def _events(table: Iterator[Row], where: list[int]) -> Iterator[ReadResult]:
         try:
             if len(cells) != width:
                 raise columns_error(len(cells), width)
-            invoice, code, title, units, when, cost, customer = pick(cells)
+            invoice, code, title, units, when, cost, customer, country = pick(cells)
             code = code.upper()
             if code in NOT_PRODUCTS:
                 raise RowError("not-a-product", f"stock code {code} is bookkeeping, no product")
@@ -72,6 +75,7 @@ def _events(table: Iterator[Row], where: list[int]) -> Iterator[ReadResult]:
                 currency=CURRENCY,
                 quantity=quantity(units.removeprefix("-") if cancelled else units, "Quantity"),
                 order_id=order_id,
+                context={"country": country} if country else None,
             )
             item = None
             if title and titles.get(item_id) != title:

@@ -125,6 +125,7 @@ FAMILIES = (
     ),
     Family("stream_explored_taken_total", "counter", "Of them, those whose shopper took that item next."),
     Family("stream_item_lists_total", "counter", "Lists of similar and bought-together items made."),
+    Family("stream_item_lists_due", "gauge", "Items of which much more is known than their lists tell."),
     Family("stream_prices_total", "counter", "Prices and proposals published."),
     Family("stream_price_moves_total", "counter", "Prices in force that were changed."),
     Family("stream_kafka_messages_sent_total", "counter", "Messages delivered to Kafka."),

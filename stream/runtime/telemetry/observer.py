@@ -47,6 +47,7 @@ _ENGINE = {
     "stream_explored_lists_total": "explored_lists",
     "stream_explored_taken_total": "explored_taken",
     "stream_item_lists_total": "item_lists",
+    "stream_item_lists_due": "item_lists_due",
     "stream_prices_total": "prices",
     "stream_price_moves_total": "price_moves",
     "stream_model_labelled_lists": "labelled_lists",
