@@ -154,7 +154,7 @@ class Client:
         known, else what is trending. A round trip for each cohort that there is no list of."""
         for name in cohorts(context).values():
             found = self._list("cohort", name, limit)
-            if found is not None:
+            if found:
                 return found
         return self._list("trending", "all", limit)
 

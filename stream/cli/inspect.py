@@ -88,6 +88,7 @@ def _show_shopper(state: ShopperState, next_offset: int) -> None:
             "bought": state.bought,
             "hidden": ", ".join(state.hidden),
             "interests": ", ".join(state.interests),
+            "cohorts": ", ".join(f"{field} {key}" for field, key in state.cohorts.items()),
             "in the cart": ", ".join(state.cart),
             "shown and not taken": state.shown,
             "a crowd behind one id": "yes" if state.crowd else "no",

@@ -26,7 +26,7 @@ REMOVED_SHARE = 8
 """Of all item numbers, an eighth may be those of removed items that are remembered: the latest."""
 
 OFFERED = 16
-"""Popular items that one call of `look_on` offers to those who search for their words."""
+"""Popular items, and others, that one call of `look_on` offers to those who search for their words."""
 
 GREW = 4
 """Times as many items, after which it is worked out anew which of their words are rare."""
@@ -50,6 +50,7 @@ class Catalogue:
         self.categories.intern_one(b"\x01none")
         self._vocabulary = new_vocabulary()
         self._signed_at = self._offered = 0
+        self._turn: list[bytes] = []
         self._brands: set[tuple[str, int]] = set()
 
     def update(self, key: bytes | None, value: bytes | None) -> str | None:
@@ -121,17 +122,22 @@ class Catalogue:
         fact["withdrawn"] = withdrawn
 
     def look_on(self, popular: NDArray[np.int32]) -> None:
-        """Let newcomers move up where others are well known by now, and some of the `popular` items be found
-        by their words in place of others. Some 100 µs."""
+        """Let newcomers move up where others are well known by now; and let some of the `popular` items, and
+        of all in turn, be found by their words in place of others. Some 200 µs."""
         if not self.facts:
             return
         facts = self._table.facts
         look_on(facts.new, facts.item, facts.words, self._table.interner.used)
         self._offered = self._offered + OFFERED if self._offered < len(popular) else 0
-        for number in popular[self._offered : self._offered + OFFERED].tolist():
-            known = self.facts.get(self._table.interner.name(number))
-            if known is not None:
+        name, find = self._table.interner.name, self._table.interner.find
+        turn = [name(number) for number in popular[self._offered : self._offered + OFFERED].tolist()]
+        if not self._turn:
+            self._turn = list(self.facts)
+        for key in (*turn, *self._turn[-OFFERED:]):
+            known, number = self.facts.get(key), find(key)
+            if known is not None and number >= 0:
                 offer(facts.postings, facts.item, terms_of(text_of(known)), number)
+        del self._turn[-OFFERED:]
 
     def _read(self, number: int, before: Item | None, now: Item) -> None:
         """Learn what an item is about. Some 30 µs."""
@@ -153,7 +159,8 @@ class Catalogue:
     def _drop(self, number: int, text: bytes) -> None:
         """An item has these words no more."""
         drop(self._vocabulary, text)
-        retract(self._table.facts.postings, terms_of(text), number)
+        facts = self._table.facts
+        retract(facts.postings, facts.item, terms_of(text), number)
 
     def _know(self, number: int, words: NDArray[np.uint64]) -> None:
         facts = self._table.facts

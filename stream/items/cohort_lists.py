@@ -35,13 +35,13 @@ class CohortLists:
 
     def tell_again(self) -> None:
         """Publish all of them once more, also those that are what was told last."""
-        self._told = dict.fromkeys(self._told)
+        self._told = {name: None for name, items in self._told.items() if items}
 
     def due(self, owner: ItemUnit, now_ms: int) -> list[Values]:
         """Lists that changed of the cohorts whose turn it is, with versions of the unit `owner`."""
         if not self._left and now_ms >= self._next_ms and owner.position != self._position:
             self._next_ms = now_ms + EVERY_MS
-            self._left = list(self._table.cohorts.names.items())
+            self._left = list(self._table.cohort_names.names.items())
             self._told = {name: self._told[name] for _, name in self._left if name in self._told}
         if not self._left:
             return []
@@ -51,7 +51,8 @@ class CohortLists:
         ids, values = [], []
         for key, name in some:
             items, shares = self._list(key)
-            if items and self._told.get(name) != items:
+            # A list of which nothing is left is emptied, once.
+            if self._told.get(name, []) != items:
                 self._told[name] = items
                 ids.append(name.encode())
                 size = len(items)

@@ -25,10 +25,12 @@ def hashes(found: Mapping[int, str]) -> NDArray[np.uint32]:
 
 
 class CohortNames:
-    """Names by hash."""
+    """Names by hash, and what was counted already."""
 
     def __init__(self) -> None:
         self.names: dict[int, str] = {}
+        self.recalled: set[tuple[int, int]] = set()
+        """Partition and bucket of shoppers whose cohorts were counted when they were restored."""
 
     def told(self, placed: Sequence[tuple[int, types.AnyEvent]], n: int) -> NDArray[np.uint32]:
         """Hashes by row and field of a batch of `n` events, of which `placed` have a context; no rows if none

@@ -27,7 +27,7 @@ HELD = 256
 half of the hit rate; 512 remember what was popular long ago, and lost a fifth."""
 
 LEAST_SHOPPERS = 5
-"""Of a cohort of fewer nothing is said: one would see what somebody did."""
+"""Of a cohort of fewer, within one or two half-lives, nothing is said: one would see what somebody did."""
 
 SHRINK = 100.0
 """Views of the whole shop that are added to those of a cohort before shares are taken: a cohort of which
@@ -35,13 +35,15 @@ little is known takes what all take. From 20 to 200 all are alike."""
 
 
 class Cohorts(NamedTuple):
-    """By slot: `key` (hash of the name, 0: free), the decayed weight of all events, shoppers as bits of a
-    hash (a filter after Bloom, 1970), item numbers + 1 (0: none) with their weights. `one[0]`: what a view
-    adds."""
+    """By slot: `key` (hash of the name, 0: free), the decayed weight of all events, shoppers of late and of
+    the half-life before as bits of a hash (a filter after Bloom, 1970), what a view added when `late` began,
+    item numbers + 1 (0: none) with their weights. `one[0]`: what a view adds now."""
 
     key: NDArray[np.uint32]
     total: NDArray[np.float64]
-    shoppers: NDArray[np.uint64]
+    late: NDArray[np.uint64]
+    before: NDArray[np.uint64]
+    since: NDArray[np.float64]
     item: NDArray[np.int32]
     weight: NDArray[np.float32]
     one: NDArray[np.float64]
@@ -53,6 +55,8 @@ def new_cohorts() -> Cohorts:
         np.zeros(COHORTS, np.uint32),
         np.zeros(COHORTS),
         np.zeros(COHORTS, np.uint64),
+        np.zeros(COHORTS, np.uint64),
+        np.zeros(COHORTS),
         reserve(COHORTS * HELD, np.int32).reshape(COHORTS, HELD),
         reserve(COHORTS * HELD, np.float32).reshape(COHORTS, HELD),
         np.zeros(1),
@@ -67,7 +71,7 @@ def find(cohorts: Cohorts, key: int) -> int:
     for k in range(NEAR):
         at = (key + k) % COHORTS
         if cohorts.key[at] == key:
-            return at if ones(cohorts.shoppers[at]) >= LEAST_SHOPPERS else -1
+            return at if ones(cohorts.late[at] | cohorts.before[at]) >= LEAST_SHOPPERS else -1
     return -1
 
 
@@ -83,7 +87,8 @@ def _slot(cohorts: Cohorts, key: int) -> int:
             least = at
     cohorts.key[least] = key
     cohorts.total[least] = 0.0
-    cohorts.shoppers[least] = np.uint64(0)
+    cohorts.late[least] = cohorts.before[least] = np.uint64(0)
+    cohorts.since[least] = 0.0
     cohorts.item[least] = 0
     cohorts.weight[least] = 0.0
     return least
@@ -98,7 +103,12 @@ def hear_from(cohorts: Cohorts, shopper: Row, item: int, gain: float, weight: fl
         at = _slot(cohorts, int(shopper.cohorts[f]))
         cohorts.one[0] = max(cohorts.one[0], gain)
         cohorts.total[at] += gain * weight
-        cohorts.shoppers[at] |= np.uint64(1) << np.uint64(shopper.bucket)
+        if gain > 2.0 * cohorts.since[at]:
+            # A half-life is over.
+            cohorts.before[at] = cohorts.late[at] if gain <= 4.0 * cohorts.since[at] else np.uint64(0)
+            cohorts.late[at] = np.uint64(0)
+            cohorts.since[at] = gain
+        cohorts.late[at] |= np.uint64(1) << np.uint64(shopper.bucket)
         items, weights, mine = cohorts.item[at], cohorts.weight[at], -1
         for k in range(HELD):
             mine = k if items[k] == item + 1 else mine
@@ -123,6 +133,7 @@ def recall(cohorts: Cohorts, shoppers: NDArray[np.void], gain: NDArray[np.float6
 def rescale(cohorts: Cohorts, factor: float) -> None:
     """Multiply everything after the landmark of its decay has moved."""
     cohorts.total[:] *= factor
+    cohorts.since[:] *= factor
     cohorts.weight[:] *= np.float32(factor)
     cohorts.one[:] *= factor
 

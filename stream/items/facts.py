@@ -24,6 +24,7 @@ from stream.items.meanings import Meanings, new_meanings
 from stream.items.newcomers import FEW, Newcomers, new_newcomers
 from stream.items.newcomers import forget as forget_newcomers
 from stream.items.postings import Postings, new_postings
+from stream.items.postings import forget as forget_in_postings
 from stream.state.arena import reserve
 from stream.state.jit import kernel, small_kernel
 
@@ -124,7 +125,7 @@ def new_facts(max_items: int) -> Facts:
         new_newcomers(),
         new_meanings(),
         new_cohorts(),
-        new_postings(),
+        new_postings(max_items),
     )
 
 
@@ -254,6 +255,7 @@ def forget(facts: Facts, numbers: NDArray[np.int32]) -> None:
     facts.renamed[numbers] = facts.also[numbers] = 0
     forget_newcomers(facts.new, numbers)
     forget_in_cohorts(facts.cohorts, numbers)
+    forget_in_postings(facts.postings, numbers)
     left = facts.hot[(facts.hot > 0) & ~np.isin(facts.hot - 1, numbers)]
     facts.hot[:] = 0
     facts.hot[: len(left)] = left

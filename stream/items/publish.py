@@ -161,6 +161,7 @@ class Publisher:
         merged = self._popular.merge(now_ms)
         owner = units.get(0)
         if owner is None:
+            self._cohorts.tell_again()
             return []
         of_cohorts = self._cohorts.due(owner, now_ms)
         if not merged:

@@ -39,7 +39,7 @@ class ItemTable:
         self.interner = Interner(max_items)
         self.rows: NDArray[np.void] = reserve(max_items, ITEM)
         self.facts = new_facts(max_items)
-        self.cohorts = CohortNames()
+        self.cohort_names = CohortNames()
         self.partitions = partitions
         self.slow = Decay(30 * DAY_MS)
         self.fast = Decay(DAY_MS / 4)

@@ -6,15 +6,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.items.facts import Facts, stand_in
+from stream.items.facts import Facts
 from stream.items.meanings import understand
 from stream.items.newcomers import is_new
-from stream.items.postings import EACH
+from stream.items.postings import EACH, has_word
 from stream.items.words import ones
 from stream.recommend.in_cohort import start_in_cohort
 from stream.recommend.pool import Pool, fill
 from stream.recommend.popular import Leaders
-from stream.recommend.sources import COHORT, CONTENT, SEARCHED, STATED
+from stream.recommend.sources import COHORT, CONTENT, POPULARITY, SEARCHED, STATED
 from stream.state.jit import Row, kernel, small_kernel
 
 ALIKE, INTEREST, NEW, POPULAR = 8, 9, 10, 11
@@ -35,7 +35,7 @@ for one who has not."""
 
 INTEREST_WORTH, ASKED_WORTH = 1e-3, 3e-3
 """Scores of the first leader of a category of interest, and of the most popular item with all words of a
-search, in the plain order; an item that nobody looks at has half of the latter."""
+search, in the plain order."""
 
 
 @small_kernel
@@ -57,7 +57,7 @@ def start_cold(
     if uses[SEARCHED] and (shopper.asked[0] | shopper.asked[1]) != np.uint64(0):
         _asked_for(pool, facts, shopper)
     if uses[COHORT] and shopper.recent[0] == 0:
-        start_in_cohort(pool, facts, leaders, shopper, POPULAR)
+        start_in_cohort(pool, facts, leaders, shopper, POPULAR if uses[POPULARITY] else 0)
 
 
 @kernel
@@ -101,26 +101,23 @@ def _of_interest(pool: Pool, facts: Facts, leaders: Leaders, most: int) -> None:
 
 @kernel
 def _asked_for(pool: Pool, facts: Facts, shopper: Row) -> None:
-    """Items that have all words of the last search that any item found by one of them has, the most popular
-    first; .1 µs a word."""
-    listed = facts.postings.item
-    first = second = np.uint64(0)
-    most = np.float32(1e-20)
+    """Items that have half of the words of the last search at least, those first that have most of them, then
+    those that are more popular; .5 µs a word. What no item has is no word."""
+    listed, words, most = facts.postings.item, 0, np.float32(1e-20)
     for term in shopper.terms:
+        words += term > 0 and listed[term, 0] > 0
         for k in range(EACH if term > 0 else 0):
             if listed[term, k] == 0:
                 break
-            first |= facts.words[listed[term, k] - 1, 0]
-            second |= facts.words[listed[term, k] - 1, 1]
-            most = max(most, facts.item[stand_in(facts, listed[term, k] - 1)].popular)
-    first &= shopper.asked[0]
-    second &= shopper.asked[1]
+            most = max(most, facts.item[listed[term, k] - 1].popular)
     for term in shopper.terms:
         for k in range(EACH if term > 0 else 0):
             item = listed[term, k] - 1
             if item < 0:
                 break
-            words = facts.words[item]
-            if first & ~words[0] == np.uint64(0) and second & ~words[1] == np.uint64(0):
-                popular = facts.item[stand_in(facts, item)].popular
-                fill(pool, facts, item, ASKED_WORTH * (0.5 + 0.5 * popular / most), INTEREST)
+            has = 0
+            for other in shopper.terms:
+                has += other > 0 and has_word(facts.postings, item, int(other))
+            if 2 * has >= words:
+                share = (has - 0.5 + 0.5 * facts.item[item].popular / most) / words
+                fill(pool, facts, item, ASKED_WORTH * share, INTEREST)

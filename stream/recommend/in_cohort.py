@@ -33,8 +33,8 @@ WORTH = np.float32(5e-4)
 
 @small_kernel
 def start_in_cohort(pool: Pool, facts: Facts, leaders: Leaders, shopper: Row, popular: int) -> None:
-    """Put in what the shopper's cohorts take, and what is popular in the shop with the reason `popular`, all
-    with the share that is expected. 1 µs a cohort, some ns without any."""
+    """Put in what the shopper's cohorts take, and what is popular in the shop with the reason `popular` (0:
+    do not), all with the share that is expected. 1 µs a cohort, some ns without any."""
     many, rest = 0, 0.0
     for f in range(len(shopper.cohorts)):
         at = find(facts.cohorts, int(shopper.cohorts[f]))
@@ -47,7 +47,7 @@ def start_in_cohort(pool: Pool, facts: Facts, leaders: Leaders, shopper: Row, po
         at = find(facts.cohorts, int(shopper.cohorts[f]))
         if at >= 0:
             _put_heaviest(pool, facts, at)
-    for k in range(POPULAR_FIRST):
+    for k in range(POPULAR_FIRST if popular > 0 else 0):
         if leaders.overall[k] == 0:
             break
         put(pool, facts, leaders.overall[k] - 1, popular)

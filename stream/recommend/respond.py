@@ -69,8 +69,8 @@ class Responder:
         `InputError` if there is no such scenario."""
         row, histories = _known(shopper_id, units)
         row = row.copy()
-        context = {"segment": request.segment, "category": request.category} | request.context
-        told = hashes(cohorts(context))
+        said = {key: value for key, value in request.context.items() if value is not None}
+        told = hashes(cohorts({"segment": request.segment, "category": request.category} | said))
         row["cohorts"] = np.where(told, told, row["cohorts"])
         asked = self._rules.asked(request, now.now_ms)
         find = self._table.interner.find

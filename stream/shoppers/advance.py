@@ -227,7 +227,8 @@ def advance(
         n += 1
         # The list before this one is not what the shopper sees any more.
         row.exposure = 0
-        if measured and ranked(row, ranker):
+        # What the model does not rank says nothing of it.
+        if measured and ranked(row, ranker) and (follows_model(row, ranker) or not ranker.scorer.active[0]):
             row.exposure = remember(
                 shoppers.waiting, events.shopper[e], events.offset[e], events.ts_ms[e], ranker.pool,
                 ranker.description, ranker.ranking, follows_model(row, ranker),

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.cohorts import FIELDS
 from stream.shoppers.row import BASKET
 from stream.shoppers.stated import unpacked
 
@@ -34,8 +35,8 @@ class ShopperState(msgspec.Struct, frozen=True):
     """Times that an item was shown and not taken."""
     interests: list[str]
     """As the shopper's last `profile` stated them."""
-    cohorts: list[str]
-    """Those of which the worker knows the name."""
+    cohorts: dict[str, str]
+    """Hashes of their names by field (`stream.cohorts.FIELDS`): nothing else is kept of them."""
 
 
 def shoppers_of(unit: ShopperUnit) -> NDArray[np.int32]:
@@ -47,7 +48,7 @@ def describe(unit: ShopperUnit, number: int) -> ShopperState:
     """The shopper behind a number of the unit. Some 50 µs."""
     row = unit.state.rows[number]
     history = unit.state.histories[int(row["history"])]
-    name, names = unit.table.interner.name, unit.table.cohorts.names
+    name = unit.table.interner.name
 
     def ids(numbers: NDArray[np.int32]) -> list[str]:
         return [name(number - 1).decode() for number in numbers.tolist() if number]
@@ -73,5 +74,7 @@ def describe(unit: ShopperUnit, number: int) -> ShopperState:
         cart=ids(history["cart"]),
         shown={item: shown.count(item) for item in sorted(set(shown))},
         interests=unpacked(history["stated"].tobytes()),
-        cohorts=[names[key] for key in row["cohorts"].tolist() if key in names],
+        cohorts={
+            field: f"{key:08x}" for field, key in zip(FIELDS, row["cohorts"].tolist(), strict=True) if key
+        },
     )

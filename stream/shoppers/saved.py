@@ -19,7 +19,6 @@ from stream.state.interner import no_room
 from stream.state.jit import kernel
 
 if TYPE_CHECKING:
-    from stream.items.table import ItemTable
     from stream.shoppers.unit import ShopperUnit
 
 DTYPES = {"shoppers": SHOPPER, "histories": HISTORY}
@@ -28,6 +27,9 @@ REFERENCES = (
     "histories.bought", "histories.hidden", "histories.cart", "histories.shown",
 )  # fmt: skip
 _SEEN = ("seen_old", "seen_young")
+
+RECALLED = 512
+"""Shoppers of a bucket, those seen last, of whom it is counted again what their cohorts take."""
 
 
 def save(unit: ShopperUnit, number: int) -> bytes:
@@ -101,7 +103,7 @@ def load(unit: ShopperUnit, bucket: Bucket) -> None:
     state.next_history[0] += len(histories)
     rows["history"][rows["history"] > 0] += first
     state.rows[members] = rows
-    _recall_cohorts(unit.table, rows[rows["cohorts"].any(axis=1)])
+    _recall_cohorts(unit, bucket.bucket, rows)
     state.room.size[bucket.bucket] += len(rows)
     if state.room.size[bucket.bucket] > state.room.cap:
         raise no_room("shopper", "max_shoppers")
@@ -112,13 +114,20 @@ def load(unit: ShopperUnit, bucket: Bucket) -> None:
     state.positions[bucket.bucket] = bucket.position
 
 
-def _recall_cohorts(table: ItemTable, rows: NDArray[np.void]) -> None:
-    """Count anew what the cohorts of these shoppers take."""
-    if len(rows):
-        table.reach(int(rows["last_ts_ms"].max()))
-        gain = np.empty(len(rows))
-        gain_at(rows["last_ts_ms"].copy(), table.slow.landmark_ms, table.slow.half_life_ms, gain)
-        recall(table.facts.cohorts, rows, gain)
+def _recall_cohorts(unit: ShopperUnit, bucket: int, rows: NDArray[np.void]) -> None:
+    """Count anew what the cohorts of these shoppers take, once: a bucket may come back to a worker that has
+    its counts still. Some ms at most."""
+    table = unit.table
+    rows = rows[rows["cohorts"].any(axis=1)]
+    if not len(rows) or (unit.partition, bucket) in table.cohort_names.recalled:
+        return
+    table.cohort_names.recalled.add((unit.partition, bucket))
+    late = np.argsort(-rows["last_ts_ms"], kind="stable")[:RECALLED]
+    rows = rows[late]
+    table.reach(int(rows["last_ts_ms"].max()))
+    gain = np.empty(len(rows))
+    gain_at(rows["last_ts_ms"].copy(), table.slow.landmark_ms, table.slow.half_life_ms, gain)
+    recall(table.facts.cohorts, rows, gain)
 
 
 @kernel

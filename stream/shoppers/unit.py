@@ -178,7 +178,7 @@ class ShopperUnit:
             batch.offset, batch.ts_ms, batch.code, batch.event, batch.session, batch.order,
             batch.quantity, batch.request, shopper, item, sold, gain,
             numbered([(e, event) for e, event in batch.whole if isinstance(event, Inherit)], self.table),
-            impressed(shown, self.table), said(batch.whole), self.table.cohorts.told(batch.placed, n),
+            impressed(shown, self.table), said(batch.whole), self.table.cohort_names.told(batch.placed, n),
             np.zeros(n, np.uint8),
         )  # fmt: skip
         self._outbox.filled[:] = 0

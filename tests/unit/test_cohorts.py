@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import doctest
-from collections import Counter
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-import stream.cohorts
 from stream.client import Client
-from stream.cohorts import FIELDS, OF_VISIT, VALUE_MAX_CHARS, cohorts
 from stream.errors import InputError
 from stream.events.records import LogRecord
-from stream.events.types import View
 from stream.items.cohort_lists import EVERY_MS, LEAST_WEIGHT
-from stream.items.cohort_names import NAMES_MOST, CohortNames, hashes
-from stream.items.cohorts import COHORTS, HELD, LEAST_SHOPPERS, find, forget, hear_from, new_cohorts
+from stream.items.cohorts import LEAST_SHOPPERS, find
 from stream.learn.learner import Learner
 from stream.learn.model import pack_snapshot
+from stream.recommend.encode import PLAIN
 from stream.recommend.in_cohort import HEAVIEST
 from stream.recommend.respond import Response
 from stream.rules.request import RequestContext
 from stream.rules.rule import LENGTH_MAX
+from stream.rules.scenario import Scenario
 from stream.saving import whole
 from stream.shoppers.describe import describe
-from stream.shoppers.row import SHOPPER
 from tests.unit.core_helpers import T0, Worker, event, items_of, lists, log
 from tests.unit.test_client import FakeRedis
 
@@ -41,7 +33,7 @@ def shop(shoppers: int = 30, model: bool = False) -> Worker:
     at twice as often."""
     worker = Worker()
     if model:
-        untaught = msgspec.structs.replace(Learner().snapshot(), active=True)
+        untaught = msgspec.structs.replace(Learner().snapshot(), active=True, name="listwise")
         assert worker.engine.control("models", b"ranking", pack_snapshot(untaught)) is None
     views = []
     for k in range(3 * shoppers):
@@ -64,7 +56,10 @@ def first_letters(items: list[str], many: int = 10) -> set[str]:
 
 def cohorts_of(worker: Worker, user: str) -> list[str]:
     unit = worker.engine.shopper_units[0]
-    return describe(unit, unit.interner.find(user.encode())).cohorts
+    found = describe(unit, unit.interner.find(user.encode())).cohorts
+    names = [unit.table.cohort_names.names[int(key, 16)] for key in found.values()]
+    assert [name.partition("=")[0] for name in names] == list(found)
+    return names
 
 
 @pytest.mark.parametrize("model", [False, True], ids=["plain order", "model's order"])
@@ -75,6 +70,13 @@ def test_somebody_unknown_is_shown_what_others_take_who_come_the_same_way(model:
     assert set(by_letter.reasons[:10]) == {"cohort"}
     assert first_letters(ask(worker, context={"referrer": "google.com"}).items) == {"g"}
     # What is not known of says nothing.
+    # It does not say that the model has ranked it.
+    assert by_letter.model == PLAIN
+    effects = worker.feed(log([event("search", "zoe", query="x", context=NEWS)], 9_000))
+    assert [value["model"] for _, value in lists(effects)] == [PLAIN]
+    effects = worker.feed(log([event("view", "zoe", "n1"), event("view", "yan", "n1")], 9_001))
+    assert {value["model"] for _, value in lists(effects)} == {worker.engine.metrics.model}
+    assert (worker.engine.metrics.model == PLAIN) != model
     popular = ask(worker)
     for nothing in ({}, {"referrer": "elsewhere"}, {"country": "de"}):
         assert ask(worker, context=nothing) == popular
@@ -165,6 +167,31 @@ def test_where_a_visitor_came_from_goes_along_when_he_logs_in():
     assert cohorts_of(worker, "anna") == ["referrer=newsletter", "country=fr"]
 
 
+def test_a_bucket_that_comes_back_is_not_counted_twice():
+    worker = shop()
+    saved = [message.value for message in whole(worker.engine.shopper_units[0])]
+    totals = []
+    for _ in range(3):
+        worker.engine.open_shoppers(0, 1)
+        worker.engine.restore_shoppers(0, saved)
+        totals.append(worker.engine.table.facts.cohorts.total.sum())
+    assert totals[0] == totals[1] == totals[2]
+
+
+def test_who_came_long_ago_is_no_shopper_of_a_cohort_any_more():
+    worker = Worker()
+    told = {"segment": "board"}
+    views = [event("view", f"u{k}", "old", T0, context=told) for k in range(2 * LEAST_SHOPPERS)]
+    worker.run(log(views))
+    half_life_ms = int(worker.engine.table.slow.half_life_ms)
+    for age, said in ((0.9, True), (1.5, True), (2.6, False)):
+        at = T0 + int(age * half_life_ms)
+        later = log([event("view", "u1", "secret", at, context=told)], 1_000 + int(age * 10))
+        worker.run(later)
+        key = next(iter(worker.engine.table.cohort_names.names))
+        assert (find(worker.engine.table.facts.cohorts, key) >= 0) == said, age
+
+
 def test_what_a_crowd_takes_counts_for_nobody_and_nor_does_what_is_not_wanted():
     worker = shop()
     before = worker.engine.table.facts.cohorts.total.sum()
@@ -175,103 +202,13 @@ def test_what_a_crowd_takes_counts_for_nobody_and_nor_does_what_is_not_wanted():
     assert worker.engine.table.facts.cohorts.total.sum() <= before + 1_001 * worker.engine.table.slow.gain(T0)
 
 
-# -- the texts ---------------------------------------------------------------------------------------
-
-
-def test_the_examples_of_its_documentation():
-    assert doctest.testmod(stream.cohorts).failed == 0
-
-
-@pytest.mark.parametrize(
-    ("referrer", "host"),
-    [
-        ("https://www.example.com/a?b=c", "example.com"),
-        ("www.Example.com", "example.com"),
-        ("example.com/path", "example.com"),
-        ("android-app://com.example", "com.example"),
-        ("Summer  Mail ", "summer mail"),
-        ("http://[broken/", None),
-        ("", None),
-        (None, None),
-        (True, None),
-        (["a"], None),
-        ("x" * (VALUE_MAX_CHARS + 1), None),
-        ("a\0b", None),
-    ],
-)
-def test_a_referrer_is_its_host(referrer: Any, host: str | None):
-    assert cohorts({"referrer": referrer}) == ({1: f"referrer={host}"} if host else {})
-
-
-@given(st.dictionaries(st.sampled_from([*FIELDS, "else"]), st.one_of(st.none(), st.text(), st.integers())))
-def test_any_context_can_be_told_and_is_read_alike_everywhere(context: dict[str, Any]):
-    found = cohorts(context)
-    assert list(found) == sorted(found)
-    assert all(name.startswith(f"{FIELDS[k]}=") and name.isprintable() for k, name in found.items())
-    assert cohorts({FIELDS[k]: name.partition("=")[2] for k, name in found.items() if k != 1}) == {
-        k: name for k, name in found.items() if k != 1
-    }
-    assert all(k >= OF_VISIT for k in cohorts(context, profile=True))
-    assert np.count_nonzero(hashes(found)) == len(found)
-
-
-def test_only_so_many_names_are_kept():
-    names = CohortNames()
-    for k in range(NAMES_MOST + 10):
-        told = View(event_id="e", ts=T0, user_id="u", item_id="i", context={"country": f"c{k}"})
-        names.told([(0, told)], 1)
-    assert len(names.names) == NAMES_MOST
-    assert "country=c0" not in names.names.values()
-    assert names.told([], 5).shape == (0, len(FIELDS))
-
-
-# -- the counts --------------------------------------------------------------------------------------
-
-
-def of(*keys: int, bucket: int = 0) -> Any:
-    row = np.zeros(1, SHOPPER)[0]
-    row["cohorts"][: len(keys)] = keys
-    row["bucket"] = bucket
-    return row
-
-
-@given(st.lists(st.integers(0, HELD * 3), min_size=1, max_size=600))
-def test_no_sum_is_too_low_and_none_too_high_by_more_than_the_lightest(items: list[int]):
-    table, truth = new_cohorts(), Counter(items)
-    for n, item in enumerate(items):
-        hear_from(table, of(7, bucket=n % 64), item, 1.0, 1.0)
-    at = int(np.flatnonzero(table.key == 7)[0])
-    assert find(table, 7) == (at if len(items) >= LEAST_SHOPPERS else -1)
-    held = {item - 1: weight for item, weight in zip(table.item[at], table.weight[at], strict=True) if item}
-    assert sum(held.values()) == table.total[at] == len(items)
-    lightest = min(held.values()) if len(held) == HELD else 0.0
-    for item, weight in held.items():
-        assert truth[item] <= weight <= truth[item] + lightest
-    assert all(count <= lightest for item, count in truth.items() if item not in held)
-
-
-def test_where_there_is_no_room_the_cohort_that_is_heard_of_least_gives_way():
-    table = new_cohorts()
-    keys = [5 + COHORTS * k for k in range(9)]
-    for n, key in enumerate(keys):
-        for shopper in range(LEAST_SHOPPERS + (n != 3)):
-            hear_from(table, of(key, bucket=shopper), n, 1.0, 1.0)
-    assert [find(table, key) >= 0 for key in keys] == [n != 3 for n in range(9)]
-    assert table.item[find(table, keys[8])][:2].tolist() == [9, 0]
-    assert find(table, 0) == -1
-
-
-def test_items_that_are_forgotten_make_room():
-    table = new_cohorts()
-    for item in range(HELD):
-        hear_from(table, of(7), item, 1.0, 1.0 + item)
-    forget(table, np.array([0, 4, 9], np.int32))
-    at = int(np.flatnonzero(table.key == 7)[0])
-    assert set(table.item[at].tolist()) == {0, *range(1, HELD + 1)} - {1, 5, 10}
-    assert np.array_equal(table.weight[at] > 0, table.item[at] > 0)
-    for item in (HELD, HELD + 1, 0):
-        hear_from(table, of(7), item, 1.0, 1.0)
-    assert set(table.item[at].tolist()) == set(range(1, HELD + 3)) - {5, 10}
+def test_when_landmarks_move_nothing_changes():
+    worker = shop()
+    before = ask(worker, context=NEWS)
+    factor_ms = int(65 * worker.engine.table.slow.half_life_ms)
+    worker.engine.table.reach(T0 + factor_ms)
+    assert worker.engine.table.facts.cohorts.one[0] < 1e-6
+    assert ask(worker, context=NEWS).items == before.items
 
 
 @pytest.mark.parametrize("alike", [True, False])
@@ -289,15 +226,6 @@ def test_the_heaviest_items_of_a_cohort_are_candidates_also_where_all_are_as_hea
     if not alike:
         shown = [item for item, reason in zip(found.items, found.reasons, strict=True) if reason == "cohort"]
         assert all(int(item[1:]) >= HEAVIEST for item in shown)
-
-
-def test_when_landmarks_move_nothing_changes():
-    worker = shop()
-    before = ask(worker, context=NEWS)
-    factor_ms = int(65 * worker.engine.table.slow.half_life_ms)
-    worker.engine.table.reach(T0 + factor_ms)
-    assert worker.engine.table.facts.cohorts.one[0] < 1e-6
-    assert ask(worker, context=NEWS).items == before.items
 
 
 # -- what is published -------------------------------------------------------------------------------
@@ -321,7 +249,7 @@ def test_lists_of_cohorts_are_published_for_apps_that_know_nothing_else_of_a_vis
     worker.run(log(more, 100))
     assert published(worker, T0 + 5_000) == {}
     assert published(worker, T0 + 2 * EVERY_MS)["referrer=newsletter"]["items"][0] == "new"
-    # Sold out: it is in no list that is told from now on.
+    # Sold out: it is in no list that is told from now on, and where nothing is left the list is emptied.
     worker.engine.control("items", b"new", b'{"item_id":"new","stock":0}')
     worker.run(log([event("view", "w", "n1", T0)], 200))
     assert "new" not in published(worker, T0 + 4 * EVERY_MS)["referrer=newsletter"]["items"]
@@ -329,6 +257,15 @@ def test_lists_of_cohorts_are_published_for_apps_that_know_nothing_else_of_a_vis
     worker.engine.publisher.tell_again()
     worker.run(log([event("view", "w", "n1", T0)], 201))
     assert list(published(worker, T0 + 8 * EVERY_MS)) == ["referrer=newsletter"]
+    for k in range(10):
+        worker.engine.control("items", b"n%d" % k, None)
+    worker.run(log([event("view", "w", "x", T0, context=NEWS)], 202))
+    assert published(worker, T0 + 10 * EVERY_MS)["referrer=newsletter"]["items"] == ["x"]
+    worker.engine.control("items", b"x", None)
+    worker.run(log([event("view", "w", "x", T0)], 203))
+    assert published(worker, T0 + 12 * EVERY_MS)["referrer=newsletter"]["items"] == []
+    worker.run(log([event("view", "w", "x", T0)], 204))
+    assert published(worker, T0 + 14 * EVERY_MS) == {}
 
 
 def lists_in(values: Any) -> list[tuple[str, dict[str, Any]]]:
@@ -366,8 +303,28 @@ def test_the_client_reads_the_first_list_that_there_is():
     assert first(country="DE", **SEARCH) == "g"
     assert first(country="DE", **NEWS) == "d"
     assert first(country="FR") == first() == "t"
+    empty = listed | {"items": [], "scores": [], "reasons": []}
+    values["stream:v1:cohort:{referrer=google.com}"] = msgspec.json.encode(empty)
+    assert first(country="DE", **SEARCH) == "d"
     client._redis = FakeRedis({})
     assert client.first(SEARCH) is None
+
+
+def test_what_a_request_leaves_empty_says_nothing():
+    worker = shop()
+    views = [event("view", f"s{k}", "vip", T0 + k, context={"segment": "vip"}) for k in range(60)]
+    worker.feed(log(views, 9_000))
+    assert ask(worker, segment="vip", context={"segment": None, "country": None}).items[0] == "vip"
+
+
+def test_a_shop_that_wants_no_popular_items_is_given_none():
+    home = Scenario(sources=("cohort", "co-occurrence"), after=("every",))
+    worker = Worker(scenarios={"home": home})
+    worker.run(log([event("view", f"u{k}", f"n{k % 10}", T0 + k, context=NEWS) for k in range(60)]))
+    worker.run(log([event("view", f"v{k}", f"p{k % 10}", T0 + k) for k in range(60)], 100))
+    worker.talk()
+    effects = worker.feed(log([event("search", "zoe", query="x", context=NEWS)], 9_000))
+    assert first_letters(items_of(effects, "zoe"), 20) == {"n"}
 
 
 def test_a_request_may_be_wrong_in_one_sentence():

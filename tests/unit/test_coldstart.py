@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stream.events.records import LogRecord
 from stream.items.facts import FACT
 from stream.items.newcomers import FEW, HELD_EACH, MAX_CATEGORIES
-from stream.items.postings import EACH, new_postings, offer, retract
+from stream.items.postings import EACH, forget, new_postings, offer, retract
 from stream.items.words import new_vocabulary, ones, plain, sign
 from stream.saving import whole
 from stream.shoppers.describe import describe
@@ -213,7 +213,7 @@ def test_one_word_is_enough_and_what_is_not_popular_is_found_too():
 def test_of_many_with_a_word_the_popular_ones_are_found_also_those_that_became_so_later():
     worker = Worker()
     for k in range(3 * EACH):
-        tell(worker, f"k{k}", "kettle", f"c{k % 7}")
+        tell(worker, f"k{k}", f"kettle number{k}", f"c{k % 7}")
     liked = [f"k{k}" for k in range(5)]
     views = [event("view", f"u{k}", liked[k % 5], T0 + k) for k in range(100)]
     worker.run(log(views), [50])
@@ -236,14 +236,72 @@ def test_what_has_a_word_no_more_is_not_found_by_it():
     assert not (postings == worker.engine.table.interner.find(b"new") + 1).any()
 
 
+COLOURS = ("red", "blue", "green", "black", "white")
+
+
+def large() -> Worker:
+    """500 items with twenty words each, two of them everybody's; nobody has looked at any."""
+    worker = Worker()
+    for k in range(500):
+        own = " ".join(f"w{k * 7 % 400 + n}" for n in range(15))
+        tell(worker, f"i{k}", f"thing shop {COLOURS[k % 5]} kind{k % 20} {own}", f"c{k % 20}")
+    return worker
+
+
+@pytest.mark.parametrize(
+    ("query", "step", "first"),
+    [("kind7", 20, 7), ("green", 5, 2), ("KIND3 nonsense", 20, 3), ("black kind18", 20, 18), ("thing", 1, 0)],
+)
+def test_what_has_the_words_is_found_among_items_of_many_words(query: str, step: int, first: int):
+    found = after(large(), 1_000, "search", query=query)
+    assert len(found["items"]) == 20
+    assert {int(item[1:]) % step for item in found["items"]} == {first}
+
+
+def test_of_two_words_what_has_both_goes_before_what_has_one():
+    worker = large()
+    for k in range(3):
+        tell(worker, f"i{1_007 + 20 * k}", "red kind7", "c7")
+    found = [int(item[1:]) for item in after(worker, 1_000, "search", query="red kind7")["items"]]
+    assert set(found[:3]) == {1_007, 1_027, 1_047}
+    assert all(item % 20 == 7 or item % 5 == 0 for item in found)
+
+
+def test_many_variants_of_one_product_are_one_item_and_leave_room_for_others():
+    worker = Worker()
+    for k in range(3):
+        tell(worker, f"other{k}", "plain shirt", f"c{k}")
+    for k in range(2 * EACH):
+        tell(worker, f"v{k}", "plain shirt", "c", parent_id="shirt")
+    worker.run(log([event("view", f"u{k}", "v1", T0 + k) for k in range(10)]))
+    worker.talk()
+    found = after(worker, 1_000, "search", query="shirt")["items"]
+    assert found == ["shirt", *found[1:]]
+    assert set(found) == {"shirt", "other0", "other1", "other2"}
+
+
+def test_what_had_no_place_is_found_when_the_others_have_gone():
+    worker = Worker()
+    for k in range(EACH + 5):
+        tell(worker, f"k{k}", f"kettle number{k}", f"c{k % 7}")
+    for k in range(5, EACH + 5):
+        worker.engine.control("items", b"k%d" % k, None)
+    worker.talk()
+    assert set(after(worker, 1_000, "search", query="kettle")["items"]) == {f"k{k}" for k in range(5)}
+
+
 @given(st.lists(st.tuples(st.integers(0, 60), st.booleans(), st.integers(0, 9)), max_size=200))
 def test_an_item_stands_once_where_it_belongs(steps: list[tuple[int, bool, int]]):
-    postings, facts, terms = new_postings(), np.zeros(61, FACT), np.array([3, 9], np.int32)
+    postings, facts, terms = new_postings(81), np.zeros(61, FACT), np.array([3, 9], np.int32)
     there: set[int] = set()
     for item, has, popular in steps:
         facts["popular"][item] = max(popular, facts["popular"][item])
-        (offer(postings, facts, terms, item) if has else retract(postings, terms, item))
-        (there.add(item) if has else there.discard(item))
+        if has:
+            offer(postings, facts, terms, item)
+            there.add(item)
+        else:
+            retract(postings, facts, terms, item)
+            there.discard(item)
         listed = postings.item[3]
         size = np.count_nonzero(listed)
         assert not listed[size:].any()
@@ -251,8 +309,19 @@ def test_an_item_stands_once_where_it_belongs(steps: list[tuple[int, bool, int]]
         assert len(held) == size
         assert held <= there
         assert np.array_equal(listed, postings.item[9])
-    if len(there) <= EACH and all(has for _, has, _ in steps):
-        assert held == there if steps else True
+    forget(postings, np.arange(0, 61, 2, dtype=np.int32))
+    assert set(postings.item[3].tolist()) <= {0, *range(2, 61, 2)}
+    assert not postings.item[3][np.count_nonzero(postings.item[3]) :].any()
+
+
+@given(st.lists(st.integers(0, 1_000), unique=True, min_size=EACH + 1, max_size=80))
+def test_those_stay_that_are_most_popular(popular: list[int]):
+    postings, facts = new_postings(81), np.zeros(len(popular), FACT)
+    facts["popular"] = popular
+    for item in range(len(popular)):
+        offer(postings, facts, np.array([3], np.int32), item)
+    held = sorted(popular[item - 1] for item in postings.item[3])
+    assert held == sorted(popular)[-EACH:]
 
 
 def test_a_profile_replaces_an_earlier_one_and_an_empty_one_clears():
