@@ -2,8 +2,8 @@
 
 Open loop: events are due at fixed times, and latency counts from when one was due, not from when it could be
 sent. Markers go along with the load: shoppers who come once, so that their key in Redis appears with their
-list; and pairs of new items, which a few shoppers look at one after the other, with probes by further
-shoppers until one is recommended the other.
+list; and pairs of new items that are bought together, with probes by further shoppers who put the one into
+their carts, until the other is in a list of the scenario `cart`, which needs no model to know so.
 """
 
 from __future__ import annotations
@@ -43,8 +43,7 @@ STEP_S = 0.01
 """Events are sent together that are due within so long, as producers do that linger."""
 BATCH_BYTES = 256 << 10
 SHOPPER_EVERY_S = 0.02
-PAIR_EVERY_S, PAIR_SHOPPERS = 0.5, 6
-"""Of one shopper alone no ranking has to think that others will go the same way."""
+PAIR_EVERY_S = 0.5
 PROBE_EVERY_S, PROBES = 0.025, 16
 PACE_PER_S = 13_000.0
 """A third of what one worker does on the machine of docs/performance.md, beside this driver."""
@@ -58,14 +57,32 @@ LOST_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """A shopper whose list is waited for. `pair`: the new item that the list has to hold, if any."""
+    """A shopper whose list is waited for. `pair`: the new item that the cart's list has to hold, if any."""
 
     shopper: str
     due_s: float
     item: str
-    """What the shopper looks at."""
+    """What the shopper looks at, buys (`pair-...`) or puts into the cart (`probe-...`)."""
     pair: str = ""
     awaited: bool = True
+
+    def event(self, number: int, began_ms: int) -> bytes:
+        """What the shopper does, as a shop writes it."""
+        kinds = {"pair": "purchase", "probe": "cart"}
+        told = {
+            "type": kinds.get(self.shopper.partition("-")[0], "view"),
+            "event_id": f"m{number}",
+            "ts": began_ms + round(self.due_s * 1000),
+            "user_id": self.shopper,
+            "session_id": self.shopper,
+            "order_id": self.shopper,
+            "item_id": self.item,
+        }
+        return json.dumps(told).encode()
+
+    def key(self, prefix: str) -> str:
+        """Where the list is read."""
+        return key_of(prefix, "recs-cart" if self.pair else "recs", self.shopper)
 
 
 class Reader(threading.Thread):
@@ -92,7 +109,7 @@ class Reader(threading.Thread):
                 asked = list(self._waiting.values())
             now_s = time.monotonic()
             if asked:
-                found: Any = self._redis.mget([key_of(self._prefix, "recs", m.shopper) for m in asked])
+                found: Any = self._redis.mget([marker.key(self._prefix) for marker in asked])
                 now_s = time.monotonic()
                 for marker, value in zip(asked, found, strict=True):
                     if value is not None or now_s - marker.due_s > LOST_S:
@@ -129,15 +146,7 @@ def schedule(pace: float, seconds: float) -> list[Step]:
     """Load and markers in the order in which they are due, in seconds from the beginning."""
     began_ms = int(time.time()) * 1000
     markers = sorted(_markers(seconds), key=lambda marker: marker.due_s)
-    told = [
-        json.dumps(
-            {
-                "type": "view", "event_id": f"m{n}", "ts": began_ms + round(marker.due_s * 1000),
-                "user_id": marker.shopper, "session_id": marker.shopper, "item_id": marker.item,
-            }
-        ).encode()
-        for n, marker in enumerate(markers)
-    ]  # fmt: skip
+    told = [marker.event(n, began_ms) for n, marker in enumerate(markers)]
     load = list(encode(generate(round(pace * seconds), began_ms, SEED + 1)))
     due_s = np.arange(len(load)) / pace
     marked_s = np.array([marker.due_s for marker in markers])
@@ -160,9 +169,8 @@ def _markers(seconds: float) -> Iterator[Marker]:
     for k in range(round(seconds / PAIR_EVERY_S)):
         due_s = k * PAIR_EVERY_S
         first, second = f"first-{k}", f"second-{k}"
-        for j in range(PAIR_SHOPPERS):
-            yield Marker(f"pair-{k}-{j}", due_s, first, awaited=False)
-            yield Marker(f"pair-{k}-{j}", due_s, second, awaited=False)
+        yield Marker(f"pair-{k}", due_s, first, awaited=False)
+        yield Marker(f"pair-{k}", due_s, second, awaited=False)
         for j in range(1, PROBES + 1):
             yield Marker(f"probe-{k}-{j}", due_s + j * PROBE_EVERY_S, first, pair=second)
 
