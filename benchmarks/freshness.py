@@ -44,7 +44,7 @@ STEP_S = 0.01
 BATCH_BYTES = 256 << 10
 SHOPPER_EVERY_S = 0.02
 PAIR_EVERY_S = 0.5
-PROBE_EVERY_S, PROBES = 0.025, 16
+PROBE_EVERY_S, PROBES = 0.025, 60
 PACE_PER_S = 13_000.0
 """A third of what one worker does on the machine of docs/performance.md, beside this driver."""
 SECONDS = 60.0
