@@ -17,12 +17,15 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks import logs
 from benchmarks.harness import progress, tell
 from stream.cli.feed import Feed
 from stream.engine import Engine
 from stream.evaluation.log import Step
+from stream.evaluation.measures import bootstrap, gains
+from stream.evaluation.prequential import CUTOFF, MISSED
 from stream.events.types import AnyEvent, Purchase, Rating
 from stream.recommend.features import new_description
 from stream.recommend.make import rank
@@ -31,13 +34,11 @@ from stream.recommend.rank import new_ranking
 from stream.rules.request import RequestContext
 from stream.shoppers.row import HISTORY, SHOPPER
 
-CUTOFF = 20
+MEASURES = ("hr@20", "mrr@20")
 WARM = 0.1
 """Share of the log before the first list that is scored."""
 
 BATCH = 64
-RESAMPLES = 1_000
-SEED = 1
 USERS = "movielens_100k/ml-100k.user.gz"
 
 
@@ -83,10 +84,10 @@ def by_model(engine: Engine, now_ms: int) -> list[str]:
     return found
 
 
-def ranks(events: Sequence[AnyEvent]) -> Mapping[str, np.ndarray[Any, Any]]:
-    """Reciprocal ranks of first events, 0 for a miss, by what foretold them."""
+def ranks(events: Sequence[AnyEvent]) -> Mapping[str, NDArray[np.int16]]:
+    """Places of first events, from 0, by what foretold them."""
     feed, seen = Feed(), set[str]()
-    engine, found = feed.pipeline.engine, dict[str, list[float]]()
+    engine, found = feed.pipeline.engine, dict[str, list[int]]()
     for k, event in enumerate(events):
         if event.user_id not in seen and k >= WARM * len(events):
             told = {"model": by_model(engine, feed.clock_ms)}
@@ -94,27 +95,25 @@ def ranks(events: Sequence[AnyEvent]) -> Mapping[str, np.ndarray[Any, Any]]:
                 request = RequestContext(context=context)
                 told[name] = engine.recommend(request, None, feed.clock_ms).items[:CUTOFF]
             for name, items in told.items():
-                place = items.index(event.item_id) + 1 if event.item_id in items else 0
-                found.setdefault(name, []).append(1.0 / place if place else 0.0)
+                place = items.index(event.item_id) if event.item_id in items else MISSED
+                found.setdefault(name, []).append(place)
         seen.add(event.user_id)
         feed.event(event)
         if feed.waiting == BATCH:
             feed.flush()
-    return {name: np.array(values) for name, values in found.items()}
+    return {name: np.array(places, np.int16) for name, places in found.items()}
 
 
-def figures(found: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
+def figures(found: Mapping[str, NDArray[np.int16]]) -> dict[str, Any]:
     """Means by what was known, and what knowing the context adds."""
-    told: dict[str, Any] = {"shoppers": len(found["nothing"])}
-    rng = np.random.default_rng(SEED)
-    some = rng.integers(0, told["shoppers"], (RESAMPLES, told["shoppers"]))
-    for measure, power in (("hr@20", 0.0), ("mrr@20", 1.0)):
-        of = {name: np.where(x > 0, x**power, 0.0) for name, x in found.items()}
-        means = (of["context"] - of["nothing"])[some].mean(axis=1)
-        told[measure] = {
-            **{name: round(float(values.mean()), 4) for name, values in of.items()},
-        }
-        told[measure]["added_95"] = [round(float(np.quantile(means, q)), 4) for q in (0.025, 0.975)]
+    of = {name: gains(rank, CUTOFF) for name, rank in found.items()}
+    shoppers = np.arange(len(found["nothing"]), dtype=np.int32)
+    added = {name: of["context"][name] - of["nothing"][name] for name in MEASURES}
+    intervals = bootstrap(shoppers, added)
+    told: dict[str, Any] = {"shoppers": len(shoppers)}
+    for measure in MEASURES:
+        told[measure] = {name: round(float(gain[measure].mean()), 4) for name, gain in of.items()}
+        told[measure]["added_95"] = intervals[measure]
     return told
 
 

@@ -39,7 +39,7 @@ def means(rank: NDArray[np.int16]) -> dict[str, float]:
 
 def intervals(scores: Scores) -> dict[str, Interval]:
     """95 % intervals of the measures at `CUTOFF`."""
-    return _intervals(scores.shopper, gains(scores.rank, CUTOFF))
+    return bootstrap(scores.shopper, gains(scores.rank, CUTOFF))
 
 
 def leads(scores: Scores, other: Scores) -> dict[str, Interval]:
@@ -48,11 +48,12 @@ def leads(scores: Scores, other: Scores) -> dict[str, Interval]:
     Events are paired, so what makes an event hard for both does not widen them.
     """
     theirs = gains(other.rank, CUTOFF)
-    return _intervals(scores.shopper, {n: gain - theirs[n] for n, gain in gains(scores.rank, CUTOFF).items()})
+    return bootstrap(scores.shopper, {n: gain - theirs[n] for n, gain in gains(scores.rank, CUTOFF).items()})
 
 
-def _intervals(shopper: NDArray[np.int32], found: Mapping[str, NDArray[np.float64]]) -> dict[str, Interval]:
-    """By a Poisson bootstrap over shoppers (Chamandy et al., 2012): events of one are not independent."""
+def bootstrap(shopper: NDArray[np.int32], found: Mapping[str, NDArray[np.float64]]) -> dict[str, Interval]:
+    """95 % intervals of means, by a Poisson bootstrap over shoppers (Chamandy et al., 2012): events of one
+    are not independent."""
     sums = np.stack([np.bincount(shopper), *(np.bincount(shopper, gain) for gain in found.values())])
     rng = np.random.default_rng(_SEED)
     ratios = []

@@ -14,13 +14,13 @@ from stream.items.cohort_lists import CohortLists
 from stream.items.due import evidence, pop_lists
 from stream.items.joined import new_joined, want_replaced
 from stream.items.lists import fill_lists
+from stream.items.named_lists import NamedLists
 from stream.items.table import ItemTable
 from stream.items.unit import ItemUnit
 from stream.recommend.candidates import REASONS
 from stream.recommend.encode import Writer, new_evidence, new_lists
 from stream.recommend.popular import CATEGORY_LEADERS, LEADERS, Partial, Popular, first_of
 from stream.recommend.rank import LENGTH
-from stream.values import Ranked
 
 PARTIAL_EVERY_MS = 1_000
 """How often a partition tells its leaders: popularity need not be fresher than a second."""
@@ -46,7 +46,7 @@ class Publisher:
         self._joined = new_joined(1)
         self._writer = Writer(AT_ONCE, LENGTH, REASONS)
         self._told: dict[int, tuple[int, int, int]] = {}
-        self._trending: dict[bytes, list[str] | None] = {}
+        self._trending = NamedLists("trending")
         self._links = 0
         self._cohorts = CohortLists(table)
 
@@ -107,7 +107,7 @@ class Publisher:
 
     def tell_again(self) -> None:
         """Publish all trending lists and those of cohorts once more, changed or not."""
-        self._trending = {name: None for name, items in self._trending.items() if items}
+        self._trending.tell_again()
         self._cohorts.tell_again()
 
     # -- popularity ------------------------------------------------------------------------------
@@ -166,31 +166,12 @@ class Publisher:
         of_cohorts = self._cohorts.due(owner, now_ms)
         if not merged:
             return of_cohorts
-        lists: dict[bytes, list[tuple[bytes, float]]] = {name: [] for name in self._trending}
+        lists: dict[bytes, list[tuple[bytes, float]]] = {name: [] for name in self._trending.names}
         lists |= {
             self._catalogue.categories.name(category): entries
             for category, entries in self._popular.trending_by_category.items()
         }
         # Last: a category that is called so does not hide what is trending in the whole shop.
         lists[b"all"] = self._popular.trending
-        ids, values = [], []
-        for name, entries in lists.items():
-            items = [item.decode() for item, _ in entries[:LENGTH]]
-            # Where nothing is trending any more the list is emptied, once.
-            if self._trending.get(name, []) == items:
-                continue
-            self._trending[name] = items
-            ids.append(name)
-            values.append(
-                msgspec.json.encode(
-                    Ranked(
-                        version=version(owner.lineage_ms, owner.position).decode(),
-                        generated_at=now_ms,
-                        model="trending",
-                        items=items,
-                        scores=[round(score, 5) for _, score in entries[:LENGTH]],
-                        reasons=["trending"] * len(items),
-                    )
-                )
-            )
-        return [Values.of("trending", ids, values), *of_cohorts] if ids else of_cohorts
+        as_of = version(owner.lineage_ms, owner.position)
+        return self._trending.changed(lists.items(), as_of, now_ms) + of_cohorts
